@@ -1,0 +1,1 @@
+"""Live state of devices -> column blocks of samples, and observed-state records. Read-only by construction."""

@@ -1,0 +1,1 @@
+"""Alert rules: pure steps from state and forecasts to alert transitions."""

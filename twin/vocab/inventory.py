@@ -1,0 +1,79 @@
+"""Which devices there are and how to reach them. Secrets are values of their own type that print as hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A resolved secret; only ``reveal`` gives it away."""
+
+    value: str
+
+    def reveal(self) -> str:
+        return self.value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True)
+class SnmpV2c:
+    """Community access (RFC 3584)."""
+
+    community: Secret
+
+
+@dataclass(frozen=True)
+class SnmpV3:
+    """User-based security (RFC 3414, RFC 3826, RFC 7860). No passphrase = that service is off."""
+
+    user: str
+    auth: Literal["MD5", "SHA", "SHA-224", "SHA-256", "SHA-384", "SHA-512"] = "SHA-256"
+    auth_passphrase: Secret | None = None
+    privacy: Literal["AES-128", "AES-192", "AES-256", "DES"] = "AES-128"
+    privacy_passphrase: Secret | None = None
+
+
+@dataclass(frozen=True)
+class SnmpAccess:
+    """How to ask one device by SNMP. Seconds; ``max_rows`` bounds any one table walk."""
+
+    credentials: SnmpV2c | SnmpV3
+    port: int = 161
+    timeout: float = 2.0
+    retries: int = 2
+    repetitions: int = 25
+    max_rows: int = 5000
+
+
+@dataclass(frozen=True)
+class NetconfAccess:
+    """How to ask one device by NETCONF over SSH (RFC 6242). The host key is pinned, never learnt silently.
+
+    ``host_key`` is the base64 part of a known_hosts line; ``key_file`` the path of the private key.
+    """
+
+    user: str
+    host_key: str
+    key_file: str | None = None
+    password: Secret | None = None
+    port: int = 830
+    timeout: float = 30.0
+    handler: str = "default"
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device to watch. ``profiles`` empty = chosen by sysObjectID."""
+
+    name: str
+    address: str
+    snmp: SnmpAccess | None = None
+    netconf: NetconfAccess | None = None
+    profiles: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()

@@ -1,0 +1,109 @@
+"""What may be stored: one table of kinds, their keys and their fields. Stores refuse all else.
+
+Counters are stored as they were read (RFC 2863: Counter64 and Counter32 as int64 with the same bits);
+rates are computed on reading (twin.vocab.rates).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+FieldType = Literal["int", "float", "str"]
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Field:
+    """One stored value: its type, unit and whether it only ever counts up."""
+
+    type: FieldType
+    unit: str = ""
+    counter: bool = False
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One table: what names a series in it, and what is measured."""
+
+    name: str
+    keys: tuple[str, ...]
+    fields: dict[str, Field]
+
+
+def _counter(unit: str) -> Field:
+    return Field("int", unit, counter=True)
+
+
+_QUANTILES = {f"q{level:02d}": Field("float") for level in (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)}
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        # IF-MIB (RFC 2863); uptime is sysUpTime of the same response, discontinuity ifCounterDiscontinuityTime
+        Kind(
+            "interface",
+            ("device", "interface"),
+            {
+                "in_octets": _counter("octets"),
+                "out_octets": _counter("octets"),
+                "in_packets": _counter("packets"),
+                "out_packets": _counter("packets"),
+                "in_errors": _counter("packets"),
+                "out_errors": _counter("packets"),
+                "in_discards": _counter("packets"),
+                "out_discards": _counter("packets"),
+                "counter_bits": Field("int", "bits"),
+                "speed_bps": Field("int", "bit/s"),
+                "admin_status": Field("int"),
+                "oper_status": Field("int"),
+                "index": Field("int"),
+                "uptime_cs": Field("int", "centiseconds"),
+                "discontinuity_cs": Field("int", "centiseconds"),
+            },
+        ),
+        # history that came as rates (nettwin import), never mixed into counters
+        Kind(
+            "interface_rate",
+            ("device", "interface"),
+            {"in_bps": Field("float", "bit/s"), "out_bps": Field("float", "bit/s")},
+        ),
+        Kind(
+            "device",
+            ("device",),
+            {
+                "uptime_cs": Field("int", "centiseconds"),
+                "cpu_time_us": _counter("microseconds"),
+                "cpu_percent": Field("float", "percent"),
+                "memory_used_bytes": Field("int", "bytes"),
+                "memory_total_bytes": Field("int", "bytes"),
+            },
+        ),
+        Kind("ospf_neighbor", ("device", "neighbor"), {"state": Field("int"), "events": _counter("events")}),
+        Kind(
+            "bgp_peer",
+            ("device", "peer"),
+            {"state": Field("int"), "remote_as": Field("int"), "established_transitions": _counter("events")},
+        ),
+        Kind("route_summary", ("device", "protocol"), {"routes": Field("int")}),
+        # one row a device, protocol and round: a silent or refusing device is data too
+        Kind(
+            "poll",
+            ("device", "protocol"),
+            {
+                "status": Field("str"),
+                "reason": Field("str"),
+                "seconds": Field("float", "s"),
+                "values": Field("int"),
+            },
+        ),
+        # documents: configuration (secrets already hashed), observed topology
+        Kind("record", ("device", "record"), {"content": Field("str"), "sha256": Field("str")}),
+        # at = the time forecast for; issued_us = when it was said (UTC microseconds since 1970)
+        Kind(
+            "forecast",
+            ("device", "interface", "metric", "model"),
+            {"issued_us": Field("int", "us"), **_QUANTILES, "coverage80": Field("float")},
+        ),
+    )
+}
