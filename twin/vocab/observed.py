@@ -50,9 +50,10 @@ class BgpPeer:
 
 @dataclass(frozen=True)
 class ObservedDevice:
-    """All of it, for one device at one time."""
+    """All of it, for one device at one time. ``name`` is the inventory's, ``system_name`` the device's own (sysName)."""
 
     name: str
+    system_name: str = ""
     system_description: str = ""
     system_object_id: str = ""
     interfaces: tuple[ObservedInterface, ...] = ()
