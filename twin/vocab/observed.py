@@ -50,7 +50,7 @@ class BgpPeer:
 
 @dataclass(frozen=True)
 class ObservedDevice:
-    """All of it, for one device at one time. ``name`` is the inventory's, ``system_name`` the device's own (sysName)."""
+    """All of it, for one device at one time. ``name``: the inventory's; ``system_name``: its own sysName."""
 
     name: str
     system_name: str = ""
