@@ -96,3 +96,12 @@ def _wording(kind: str, message: str, value: Any) -> str:
         return "is missing"
     shown = value if isinstance(value, str) else type(value).__name__
     return f"{message.removeprefix('Value error, ')} (found {shown!r})"
+
+
+def line_of(path: Path, *location: Hashable) -> int | None:
+    """On which line of a YAML file something stands, for complaints that need the whole file to be made."""
+    lines: Lines = {}
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    if node is not None:
+        _plain(node, (), lines, path)
+    return lines.get(location)
