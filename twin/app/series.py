@@ -1,0 +1,162 @@
+"""Stored samples -> rates: over a window (what a link carries now), and on the 5-minute grid (what models learn from)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from twin.vocab.blocks import Block
+from twin.vocab.forecast import SeriesKey
+from twin.vocab.rates import Rates, counter_rates, on_grid
+from twin.vocab.snapshot import Port
+from twin.vocab.time import FIVE_MINUTES, instant
+
+COUNTERS = {"in_bps": "in_octets", "out_bps": "out_octets"}
+LONGEST_GAP_S = 900.0
+
+Floats = npt.NDArray[np.float64]
+
+
+class Ranges(Protocol):
+    """The part of a store's Reader that is needed here."""
+
+    def range(
+        self,
+        kind: str,
+        keys: Mapping[str, str] | None,
+        start: np.datetime64,
+        end: np.datetime64,
+        fields: Sequence[str] | None = None,
+    ) -> Block: ...
+
+
+@dataclass(frozen=True)
+class PortRates:
+    """Mean load of one interface over a window, bit/s; None where nothing could be known."""
+
+    in_bps: float | None
+    out_bps: float | None
+    last: datetime
+
+
+def window_rates(reader: Ranges, start: datetime, end: datetime) -> dict[Port, PortRates]:
+    """Mean rate of every polled interface between its first and last sample in ``[start, end)``."""
+    block = _counters(reader, instant(start), instant(end))
+    found: dict[Port, PortRates] = {}
+    for port, rows in _by_port(block):
+        part = block.take(rows)
+        means = {metric: _mean(_rates(part, field)) for metric, field in COUNTERS.items()}
+        last = part.at[-1].astype("datetime64[us]").item()
+        found[port] = PortRates(means["in_bps"], means["out_bps"], last.replace(tzinfo=end.tzinfo))
+    return found
+
+
+def grid_rates(
+    reader: Ranges, start: datetime, end: datetime
+) -> tuple[npt.NDArray[np.datetime64], dict[SeriesKey, Floats]]:
+    """Every interface's load on the 5-minute grid: imported history, overlaid by what was polled.
+
+    Returns:
+        the grid [T] (UTC, aligned, complete cells of ``[start, end)`` only) and values [T] per series, bit/s,
+        NaN where unknown.
+    """
+    first, stop = aligned(start), aligned(end)
+    grid = np.arange(first, stop, FIVE_MINUTES)
+    values = _imported(reader, grid, first, stop)
+    block = _counters(reader, first, stop)
+    for port, rows in _by_port(block):
+        part = block.take(rows)
+        for metric, field in COUNTERS.items():
+            cells, known = on_grid(_rates(part, field), grid, FIVE_MINUTES)
+            line = values.setdefault(SeriesKey(port.device, port.interface, metric), np.full(len(grid), np.nan))
+            line[known] = cells[known]
+    return grid, values
+
+
+def aligned(when: datetime) -> np.datetime64:
+    """The start of the 5-minute cell that holds ``when``."""
+    micros = instant(when).astype(np.int64)
+    cell = FIVE_MINUTES.astype("timedelta64[us]").astype(np.int64)
+    return np.datetime64(int(micros - micros % cell), "us")
+
+
+def recent(end: datetime, window: timedelta) -> datetime:
+    """Start of a window; a little earlier than asked so that a poll at its very edge counts."""
+    return end - window - timedelta(seconds=1)
+
+
+def _imported(
+    reader: Ranges, grid: npt.NDArray[np.datetime64], first: np.datetime64, stop: np.datetime64
+) -> dict[SeriesKey, Floats]:
+    block = reader.range("interface_rate", None, first, stop)
+    values: dict[SeriesKey, Floats] = {}
+    for port, rows in _by_port(block):
+        part = block.take(rows)
+        cells = ((part.at - first) // FIVE_MINUTES.astype("timedelta64[us]")).astype(np.int64)
+        for metric in COUNTERS:
+            column = part.fields.get(metric)
+            if column is not None:
+                line = values.setdefault(SeriesKey(port.device, port.interface, metric), np.full(len(grid), np.nan))
+                line[cells[column.valid]] = column.values[column.valid]
+    return values
+
+
+def _counters(reader: Ranges, start: np.datetime64, end: np.datetime64) -> Block:
+    fields = [*COUNTERS.values(), "counter_bits", "speed_bps", "uptime_cs", "discontinuity_cs"]
+    return reader.range("interface", None, start, end, fields)
+
+
+def _by_port(block: Block) -> Iterator[tuple[Port, npt.NDArray[np.intp]]]:
+    """Rows of each port, in time order."""
+    if len(block) == 0:
+        return
+    devices, interfaces = block.keys["device"].astype(str), block.keys["interface"].astype(str)
+    order = np.lexsort((block.at, interfaces, devices))
+    edges = (devices[order][1:] != devices[order][:-1]) | (interfaces[order][1:] != interfaces[order][:-1])
+    for rows in np.split(order, np.flatnonzero(edges) + 1):
+        yield Port(str(devices[rows[0]]), str(interfaces[rows[0]])), rows
+
+
+def _rates(part: Block, field: str) -> Rates:
+    """bit/s between the samples of one interface."""
+    column = part.fields.get(field)
+    if column is None or column.valid.sum() < 2:
+        nothing = part.at[:0]
+        return Rates(nothing, nothing, np.empty(0), np.empty(0, dtype="<U13"))
+    bits = part.fields.get("counter_bits")
+    speed = part.fields.get("speed_bps")
+    octets = counter_rates(
+        part.at,
+        column.values,
+        bits=32 if bits is not None and bits.valid.any() and bits.values[bits.valid][-1] == 32 else 64,
+        valid=column.valid,
+        uptime_cs=_whole(part, "uptime_cs"),
+        discontinuity_cs=_whole(part, "discontinuity_cs"),
+        ceiling=_ceiling(speed.values[speed.valid]) if speed is not None and speed.valid.any() else None,
+        longest_gap_s=LONGEST_GAP_S,
+    )
+    return Rates(octets.start, octets.end, octets.per_second * 8.0, octets.reason)
+
+
+def _ceiling(speeds: npt.NDArray[np.int64]) -> float | None:
+    """Octets per second no counter of this port can exceed; bursts and header bytes are allowed for."""
+    fastest = float(speeds.max())
+    return fastest / 8.0 * 1.5 if fastest > 0 else None
+
+
+def _whole(part: Block, name: str) -> npt.NDArray[np.int64] | None:
+    column = part.fields.get(name)
+    return column.values if column is not None and bool(column.valid.all()) else None
+
+
+def _mean(rates: Rates) -> float | None:
+    seconds = (rates.end - rates.start) / np.timedelta64(1, "s")
+    known = np.isfinite(rates.per_second)
+    if not known.any():
+        return None
+    return float(np.average(rates.per_second[known], weights=seconds[known]))
