@@ -1,0 +1,1 @@
+"""Device configuration <-> the neutral types of ``twin.vocab.config``; a file per dialect."""
