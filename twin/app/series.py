@@ -1,4 +1,4 @@
-"""Stored samples -> rates: over a window (what a link carries now), and on the 5-minute grid (what models learn from)."""
+"""Stored samples -> rates: over a window (what a link carries now) and on the 5-minute grid (what models learn)."""
 
 from __future__ import annotations
 

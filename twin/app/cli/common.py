@@ -1,0 +1,88 @@
+"""What all commands share: consoles, progress, the settings option, and errors turned into exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from twin.app.settings import Settings, load_settings, settings_path
+
+EXIT_INTERRUPTED = 130
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        "-s",
+        envvar="NETTWIN_SETTINGS",
+        help="Settings file. [default: configs/nettwin.yaml]",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Results go to stdout; progress, notes and errors to stderr."""
+
+    out: Console
+    err: Console
+
+    def json(self, text: str) -> None:
+        sys.stdout.write(text + "\n")
+
+    def note(self, text: str) -> None:
+        self.err.print(text, style="dim", markup=False, highlight=False)
+
+
+def screen() -> Screen:
+    width = None if sys.stdout.isatty() else 150
+    return Screen(Console(width=width, highlight=False), Console(stderr=True, highlight=False))
+
+
+def settings_of(option: Path | None) -> Settings:
+    return load_settings(settings_path(option))
+
+
+class Steps:
+    """Progress of long work: one line a step, a bar where the length is known. ``Steps(...)(done, total, what)``."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=None)
+        self._title = title
+
+    def __call__(self, done: float, total: float | None = None, what: str = "") -> None:
+        label = f"{self._title}: {what}" if what else self._title
+        self._progress.update(self._task, completed=done, total=total, description=label)
+
+    def finish(self, what: str = "done") -> None:
+        task = self._progress.tasks[self._task]
+        total = task.total or 1
+        self._progress.update(self._task, completed=total, total=total, description=f"{self._title}: {what}")
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Steps]:
+    """A live progress line on stderr; on a pipe, only its last state."""
+    columns: tuple[Any, ...] = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True, highlight=False)) as live:
+        steps = Steps(live, title)
+        yield steps
+        if not live.tasks[0].finished:
+            steps.finish()
