@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.vocab.rates import counter_rates, on_grid
+from twin.vocab.rates import Rates, counter_rates, on_grid
 
 T0 = np.datetime64("2026-01-01T00:00:00", "us")
 
@@ -71,3 +71,11 @@ def test_a_cell_known_for_less_than_half_is_unknown() -> None:
     values, known = on_grid(rates, np.array([T0]), np.timedelta64(60, "s"))
     assert not known[0]
     assert np.isnan(values[0])
+
+
+def test_silence_between_rates_belongs_to_no_cell() -> None:
+    at = times(0, 180)
+    rates = Rates(at, at + np.timedelta64(60, "s"), np.array([1.0, 3.0]), np.array(["", ""]))
+    values, known = on_grid(rates, times(0, 60, 120, 180), np.timedelta64(60, "s"))
+    assert known.tolist() == [True, False, False, True]
+    assert values[known].tolist() == [1.0, 3.0]

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from twin.vocab.blocks import Block
+from twin.store import Reader
+from twin.vocab.blocks import Block, Column
 from twin.vocab.forecast import SeriesKey
-from twin.vocab.rates import Rates, counter_rates, on_grid
+from twin.vocab.rates import Rates, counter_rates
 from twin.vocab.snapshot import Port
-from twin.vocab.time import FIVE_MINUTES, instant
+from twin.vocab.time import FIVE_MINUTES
 
 COUNTERS = {"in_bps": "in_octets", "out_bps": "out_octets"}
 LONGEST_GAP_S = 900.0
-
-Floats = npt.NDArray[np.float64]
-
-
-class Ranges(Protocol):
-    """The part of a store's Reader that is needed here."""
-
-    def range(
-        self,
-        kind: str,
-        keys: Mapping[str, str] | None,
-        start: np.datetime64,
-        end: np.datetime64,
-        fields: Sequence[str] | None = None,
-    ) -> Block: ...
 
 
 @dataclass(frozen=True)
@@ -44,45 +29,33 @@ class PortRates:
     last: datetime
 
 
-def window_rates(reader: Ranges, start: datetime, end: datetime) -> dict[Port, PortRates]:
+def window_rates(reader: Reader, start: datetime, end: datetime) -> dict[Port, PortRates]:
     """Mean rate of every polled interface between its first and last sample in ``[start, end)``."""
-    block = _counters(reader, instant(start), instant(end))
     found: dict[Port, PortRates] = {}
-    for port, rows in _by_port(block):
-        part = block.take(rows)
+    for port, part in _by_port(_counters(reader, start, end)):
         means = {metric: _mean(_rates(part, field)) for metric, field in COUNTERS.items()}
         last = part.at[-1].astype("datetime64[us]").item()
         found[port] = PortRates(means["in_bps"], means["out_bps"], last.replace(tzinfo=end.tzinfo))
     return found
 
 
-def grid_rates(
-    reader: Ranges, start: datetime, end: datetime
-) -> tuple[npt.NDArray[np.datetime64], dict[SeriesKey, Floats]]:
-    """Every interface's load on the 5-minute grid: imported history, overlaid by what was polled.
-
-    Returns:
-        the grid [T] (UTC, aligned, complete cells of ``[start, end)`` only) and values [T] per series, bit/s,
-        NaN where unknown.
-    """
-    first, stop = aligned(start), aligned(end)
-    grid = np.arange(first, stop, FIVE_MINUTES)
-    values = _imported(reader, grid, first, stop)
-    block = _counters(reader, first, stop)
-    for port, rows in _by_port(block):
-        part = block.take(rows)
-        for metric, field in COUNTERS.items():
-            cells, known = on_grid(_rates(part, field), grid, FIVE_MINUTES)
-            line = values.setdefault(SeriesKey(port.device, port.interface, metric), np.full(len(grid), np.nan))
-            line[known] = cells[known]
-    return grid, values
+def polled_rates(reader: Reader, start: datetime, end: datetime) -> dict[SeriesKey, Rates]:
+    """What the counters of every interface say between each two polls, bit/s."""
+    return {
+        SeriesKey(port.device, port.interface, metric): _rates(part, field)
+        for port, part in _by_port(_counters(reader, start, end))
+        for metric, field in COUNTERS.items()
+    }
 
 
-def aligned(when: datetime) -> np.datetime64:
-    """The start of the 5-minute cell that holds ``when``."""
-    micros = instant(when).astype(np.int64)
-    cell = FIVE_MINUTES.astype("timedelta64[us]").astype(np.int64)
-    return np.datetime64(int(micros - micros % cell), "us")
+def imported_rates(reader: Reader, start: datetime, end: datetime) -> dict[SeriesKey, Rates]:
+    """History that came as rates of 5-minute cells, bit/s."""
+    return {
+        SeriesKey(port.device, port.interface, metric): _cells(part, part.fields[metric])
+        for port, part in _by_port(reader.range("interface_rate", None, start, end))
+        for metric in COUNTERS
+        if metric in part.fields
+    }
 
 
 def recent(end: datetime, window: timedelta) -> datetime:
@@ -90,36 +63,25 @@ def recent(end: datetime, window: timedelta) -> datetime:
     return end - window - timedelta(seconds=1)
 
 
-def _imported(
-    reader: Ranges, grid: npt.NDArray[np.datetime64], first: np.datetime64, stop: np.datetime64
-) -> dict[SeriesKey, Floats]:
-    block = reader.range("interface_rate", None, first, stop)
-    values: dict[SeriesKey, Floats] = {}
-    for port, rows in _by_port(block):
-        part = block.take(rows)
-        cells = ((part.at - first) // FIVE_MINUTES.astype("timedelta64[us]")).astype(np.int64)
-        for metric in COUNTERS:
-            column = part.fields.get(metric)
-            if column is not None:
-                line = values.setdefault(SeriesKey(port.device, port.interface, metric), np.full(len(grid), np.nan))
-                line[cells[column.valid]] = column.values[column.valid]
-    return values
+def _cells(part: Block, column: Column) -> Rates:
+    at, values = part.at[column.valid], column.values[column.valid]
+    return Rates(at, at + FIVE_MINUTES, values, np.full(len(at), "", dtype="<U13"))
 
 
-def _counters(reader: Ranges, start: np.datetime64, end: np.datetime64) -> Block:
+def _counters(reader: Reader, start: datetime, end: datetime) -> Block:
     fields = [*COUNTERS.values(), "counter_bits", "speed_bps", "uptime_cs", "discontinuity_cs"]
     return reader.range("interface", None, start, end, fields)
 
 
-def _by_port(block: Block) -> Iterator[tuple[Port, npt.NDArray[np.intp]]]:
-    """Rows of each port, in time order."""
+def _by_port(block: Block) -> Iterator[tuple[Port, Block]]:
+    """The part of each port, in time order."""
     if len(block) == 0:
         return
     devices, interfaces = block.keys["device"].astype(str), block.keys["interface"].astype(str)
     order = np.lexsort((block.at, interfaces, devices))
     edges = (devices[order][1:] != devices[order][:-1]) | (interfaces[order][1:] != interfaces[order][:-1])
     for rows in np.split(order, np.flatnonzero(edges) + 1):
-        yield Port(str(devices[rows[0]]), str(interfaces[rows[0]])), rows
+        yield Port(str(devices[rows[0]]), str(interfaces[rows[0]])), block.take(rows)
 
 
 def _rates(part: Block, field: str) -> Rates:

@@ -13,7 +13,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Rates:
-    """``per_second[i]`` holds from ``start[i]`` to ``end[i]`` (= ``start[i+1]``); NaN with a ``reason`` if unknown."""
+    """``per_second[i]`` holds from ``start[i]`` to ``end[i]`` (at most ``start[i+1]``); NaN and ``reason`` if unknown."""
 
     start: npt.NDArray[np.datetime64]
     end: npt.NDArray[np.datetime64]
@@ -94,6 +94,6 @@ def _cumulated(start: Floats, end: Floats, rate: Floats, edges: Floats) -> Float
     """Integral of the step function over each cell between successive edges."""
     if len(start) == 0:
         return np.zeros(len(edges) - 1)
-    knots = np.concatenate([start[:1], end])
-    total = np.concatenate([[0.0], np.cumsum(rate * np.diff(knots))])
+    knots = np.column_stack([start, end]).ravel()
+    total = np.cumsum(np.column_stack([np.zeros(len(rate)), rate * (end - start)]).ravel())
     return np.diff(np.interp(edges, knots, total))
