@@ -1,0 +1,120 @@
+"""doctor, check, import, store: what has no device behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from twin.app import doctor as doctor_room
+from twin.app.cli.common import JsonOption, SettingsOption, progress, screen, settings_of
+from twin.app.render import table, to_json
+from twin.app.settings import settings_path
+from twin.vocab.errors import EXIT_ERROR, UsageError
+
+STATUS_STYLE = {"ok": "green", "optional": "yellow", "missing": "red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file."""
+    app.command()(doctor)
+    app.command()(check)
+    app.command(name="import")(import_history)
+    app.add_typer(store_app, name="store")
+
+
+def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Say what this machine has and lacks for nettwin, and how to get it.
+
+    Exit code 1 when something that every installation needs is missing.
+    """
+    from twin.lab import missing
+
+    checks = doctor_room.examine(missing, settings_path(settings))
+    show = screen()
+    if as_json:
+        show.json(to_json(checks))
+    else:
+        rows = [(Text(c.status, STATUS_STYLE[c.status]), c.name, c.found, c.remedy) for c in checks]
+        show.out.print(table("what this machine has", ("status", "what", "found", "to do"), rows))
+    if any(c.status == "missing" for c in checks):
+        raise typer.Exit(EXIT_ERROR)
+
+
+def check(settings: SettingsOption = None) -> None:
+    """Read every settings file and say whether it holds, without touching a device."""
+    from twin.app.wiring import link_facts_of, policies_of, profiles_of
+
+    chosen = settings_of(settings)
+    from twin.app.settings import load_devices
+
+    devices = load_devices(chosen.at(chosen.file.devices))
+    facts = link_facts_of(chosen)
+    policies_of(chosen)
+    profiles = profiles_of(chosen)
+    screen().out.print(
+        f"{chosen.path}: all files hold ({len(devices)} devices, {len(facts.links)} links with facts, "
+        f"{len(profiles)} profiles)"
+    )
+
+
+def import_history(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet: time,device,interface,in_bps,out_bps (UTC, bit/s).")],
+    settings: SettingsOption = None,
+) -> None:
+    """Bring history from elsewhere, so that a young installation can forecast at once.
+
+    Each row is the mean of one 5-minute cell that starts at its time. Importing the same file again changes nothing.
+    """
+    from twin.app.history import read_history
+    from twin.app.wiring import store_of
+
+    chosen = settings_of(settings)
+    block = read_history(file)
+    if len(block) == 0:
+        raise UsageError(f"{file}: holds no rows")
+    with progress(f"importing {len(block):,} rows"), store_of(chosen) as store:
+        store.write([block])
+    span = f"{block.at.min()} to {block.at.max()} UTC"
+    screen().out.print(f"imported {len(block):,} rows of {len(set(block.keys['device']))} devices, {span}")
+
+
+store_app = typer.Typer(no_args_is_help=True, help="Look after the store.")
+
+
+@store_app.command("health")
+def store_health(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
+    """Say what is stored: kinds, rows, first and last time."""
+    from twin.app.wiring import store_of
+
+    with store_of(settings_of(settings)) as store:
+        health = store.health()
+    show = screen()
+    if as_json:
+        show.json(to_json(health))
+        return
+    rows = [
+        (k.kind, f"{k.rows:,}", f"{k.first:%Y-%m-%d %H:%M:%S}", f"{k.last:%Y-%m-%d %H:%M:%S}", _size(k.size_bytes))
+        for k in health.kinds
+    ]
+    title = f"{health.engine} {health.version} at {health.where} (UTC)"
+    show.out.print(table(title, ("kind", "rows", "first", "last", "size"), rows, right=("rows", "size")))
+
+
+@store_app.command("maintain")
+def store_maintain(settings: SettingsOption = None) -> None:
+    """Merge small files and delete what no reader can still need. Safe while collecting."""
+    from twin.app.wiring import store_of
+    from twin.vocab.time import now
+
+    with progress("maintaining the store"), store_of(settings_of(settings)) as store:
+        done = store.maintain(now())
+    screen().out.print(f"merged {done.merged_files} files, deleted {done.deleted_files} ({_size(done.deleted_bytes)})")
+
+
+def _size(octets: int | None) -> str:
+    if octets is None:
+        return "–"
+    return f"{octets / 1e6:.1f} MB" if octets >= 1e5 else f"{octets / 1e3:.1f} kB"
