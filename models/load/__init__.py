@@ -1,0 +1,1 @@
+"""One global quantile network for the load of every series."""

@@ -1,0 +1,152 @@
+"""Training: a site's history -> Forecaster."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+import torch
+from torch import Tensor, nn
+
+from models.data import DAY, Panel, TooLittleHistoryError, usable
+from models.load.calibration import calibrate
+from models.load.examples import Batch, Examples
+from models.load.forecaster import Forecaster, Head, Provenance
+from models.load.network import LoadNetwork, NetworkConfig
+from models.load.threads import limited_threads
+from twin.vocab.forecast import LEVELS
+from twin.vocab.time import FIVE_MINUTES, now, to_datetime
+
+Progress = Callable[[float, str], None]
+
+LEAST_TRAINING = 4 * DAY
+_HELD = DAY + DAY // 2
+_RATE = 2e-3
+_WARM_UP = 100
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One head: its network, share of the budget and windows per step."""
+
+    name: str
+    config: NetworkConfig
+    share: float
+    batch: int
+
+
+_PLANS = (
+    _Plan("1 hour", NetworkConfig(horizon=12, patch=1, centre="last", decay=48.0), 0.45, 256),
+    _Plan("1 day", NetworkConfig(horizon=DAY, patch=12, centre="day", decay=96.0), 0.55, 96),
+)
+
+
+@dataclass(frozen=True)
+class _Budget:
+    """``steps`` if given (repeatable), else ``seconds`` of wall time from the first look on."""
+
+    seconds: float
+    steps: int | None
+
+    def share(self, part: float) -> _Budget:
+        return _Budget(self.seconds * part, None if self.steps is None else max(1, round(self.steps * part)))
+
+    def spent(self, steps: int, seconds: float) -> float:
+        """0 ... 1."""
+        return min(1.0, steps / self.steps if self.steps is not None else seconds / self.seconds)
+
+
+def train(
+    panel: Panel,
+    *,
+    budget_seconds: float = 90.0,
+    steps: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    threads: int = 2,
+) -> Forecaster:
+    """Fit one global model to all usable series of a panel and calibrate its intervals on the last 36 hours.
+
+    Args:
+        panel: at least 4 days; series with less than a day of known values in the last week are left out (logged).
+        budget_seconds: wall time for everything; ignored if ``steps`` is given.
+        steps: optimiser steps of all heads together: then the same panel, seed and threads give the same model.
+        progress: told the share done (0 ... 1) and the phase.
+
+    Raises:
+        TooLittleHistoryError: panel too short, or no usable series; names the first.
+    """
+    began, good = now(), _checked(panel)
+    budget = _Budget(0.93 * budget_seconds, steps)
+    tell = progress or (lambda _share, _text: None)
+    with limited_threads(threads), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        examples = Examples(good, _HELD, seed)
+        heads, done = [], 0.0
+        for plan in _PLANS:
+            network = _fit(plan, examples, budget.share(plan.share), _Part(tell, done, plan))
+            heads.append(Head(network, calibrate(network, good, _HELD)))
+            done += plan.share
+    tell(1.0, "done")
+    first, last = to_datetime(good.at[0]), to_datetime(good.at[-1] + FIVE_MINUTES)
+    return Forecaster(tuple(heads), good.series, Provenance(began, first, last, seed))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Progress of one head as a part of the whole."""
+
+    tell: Progress
+    start: float
+    plan: _Plan
+
+    def __call__(self, share: float) -> None:
+        self.tell(self.start + share * self.plan.share, f"training {self.plan.name}")
+
+
+def _checked(panel: Panel) -> Panel:
+    if len(panel) < LEAST_TRAINING:
+        whose = f" of {panel.series[0]}" if panel.series else ""
+        raise TooLittleHistoryError(
+            f"{len(panel) / DAY:.1f} days of history{whose}: {LEAST_TRAINING // DAY} are needed to train"
+        )
+    good, left_out = usable(panel)
+    for excluded in left_out:
+        _log.info("series left out of training", series=str(excluded.series), reason=excluded.reason)
+    if not good.series:
+        raise TooLittleHistoryError(f"no series to train on{f': {left_out[0]}' if left_out else ''}")
+    return good
+
+
+def _fit(plan: _Plan, examples: Examples, budget: _Budget, tell: Callable[[float], None]) -> LoadNetwork:
+    """AdamW with warm-up and cosine decay to zero over the budget."""
+    network = LoadNetwork(plan.config).train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-2)
+    start, step = time.monotonic(), 0
+    while (spent := budget.spent(step, time.monotonic() - start)) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = _RATE * min(1.0, (step + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * spent))
+        loss = _loss(network, examples.batch(plan.batch, plan.config.horizon))
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        if step % 10 == 0:
+            tell(spent)
+    _log.debug("trained", head=plan.name, steps=step, seconds=round(time.monotonic() - start, 1))
+    return network.eval()
+
+
+def _loss(network: LoadNetwork, batch: Batch) -> Tensor:
+    """Scaled quantile loss over what is known of the targets (they come in units of the day-to-day change)."""
+    quantiles = network(batch.context, batch.known, batch.slot)
+    levels = torch.tensor(LEVELS)
+    error = batch.target[..., None] - quantiles
+    loss = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(-1)
+    weight = batch.target_known.to(loss.dtype)
+    return (loss * weight).sum() / weight.sum().clamp(min=1)
