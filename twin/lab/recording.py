@@ -54,7 +54,9 @@ class Recording:
         """[k, n, n] integral of the interpolated demands from the start of the loop to each instant (bits)."""
         n_steps = len(self.matrix_bps)
         after = np.roll(self.matrix_bps, -1, axis=0)
-        area = np.concatenate([np.zeros_like(after[:1]), np.cumsum((self.matrix_bps + after) / 2 * self.step_s, axis=0)])
+        area = np.concatenate(
+            [np.zeros_like(after[:1]), np.cumsum((self.matrix_bps + after) / 2 * self.step_s, axis=0)]
+        )
         loops, rest = np.divmod(seconds / self.step_s, n_steps)
         whole = rest.astype(int) % n_steps
         part = (rest - rest.astype(int))[:, None, None]

@@ -40,9 +40,7 @@ def _spread(into: Floats, links: Sequence[tuple[int, int]], costs: Floats, dista
     for router in np.argsort(-distance, kind="stable"):
         if not np.isfinite(distance[router]) or distance[router] == 0:
             continue
-        hops = [
-            i for i, (s, r) in enumerate(links) if s == router and costs[i] + distance[r] == distance[router]
-        ]
+        hops = [i for i, (s, r) in enumerate(links) if s == router and costs[i] + distance[r] == distance[router]]
         for i in hops:
             into[:, i] += held[:, router] / len(hops)
             held[:, links[i][1]] += held[:, router] / len(hops)

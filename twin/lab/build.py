@@ -1,0 +1,135 @@
+"""From a plan to running routers: files, wires, processes. Everything made here is found again by ``teardown``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from twin.lab import cgroups, keys, stages, texts
+from twin.lab.machine import environment, run
+from twin.lab.plan import LabPlan, RouterPlan
+from twin.vocab.errors import NettwinError, UsageError
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+CONTROL = ".control"
+LAUNCH_TIMEOUT_S = 120
+
+
+def refuse_collision(lab: LabPlan) -> None:
+    """Raises UsageError where the machine already uses the management prefix or the bridge's name."""
+    for entry in json.loads(run(["ip", "-j", "-4", "addr"])):
+        for address in entry["addr_info"]:
+            theirs = IPv4Network((address["local"], address["prefixlen"]), strict=False)
+            _refuse(lab, theirs, entry["ifname"])
+    for route in json.loads(run(["ip", "-j", "-4", "route"])):
+        if route["dst"] != "default":
+            _refuse(lab, IPv4Network(route["dst"], strict=False), route.get("dev", "a route"))
+
+
+def _refuse(lab: LabPlan, theirs: IPv4Network, owner: str) -> None:
+    mine = lab.gateway.network
+    if mine.overlaps(theirs):
+        raise UsageError(
+            f"{lab.name}: management prefix {mine} is in use here ({theirs} on {owner}); give the lab another one"
+        )
+
+
+def free_management_prefix(pool: IPv4Network = IPv4Network("10.192.0.0/11"), *, first: int = 0) -> IPv4Network:
+    """A /24 of ``pool`` that no address or route of this machine touches, tried from the ``first``-th on.
+
+    Raises:
+        NettwinError: all are taken.
+    """
+    taken = [
+        IPv4Network((a["local"], a["prefixlen"]), strict=False)
+        for entry in json.loads(run(["ip", "-j", "-4", "addr"]))
+        for a in entry["addr_info"]
+    ]
+    candidates = list(pool.subnets(new_prefix=24))
+    for i in range(len(candidates)):
+        candidate = candidates[(first + i) % len(candidates)]
+        if not any(candidate.overlaps(x) for x in taken):
+            return candidate
+    raise NettwinError(f"no free /24 in {pool}")
+
+
+def wire(lab: LabPlan) -> None:
+    """Namespaces, bridge and veth pairs, in one go."""
+    run(["ip", "-batch", "-"], text=texts.root_links(lab))
+
+
+def write(lab: LabPlan, secrets: keys.Keys) -> list[stages.Namespace]:
+    """Every router's directory with its files -> what the launcher is told."""
+    tree = cgroups.hierarchy()
+    namespaces = []
+    for router in lab.routers.values():
+        groups = cgroups.make(lab.name, router.name, tree)
+        meters = cgroups.meters(lab.name, router.name, tree)
+        _write_router(lab, router, secrets, meters)
+        namespaces.append(stages.router_namespace(router, groups, meters, ()))
+        namespaces.append(stages.host_namespace(router))
+    return namespaces
+
+
+def _write_router(lab: LabPlan, router: RouterPlan, secrets: keys.Keys, meters: dict[str, cgroups.Meter]) -> None:
+    d = router.directory
+    for folder in (d, d / "snmp", d / "persist", d / "cg", d / "tmp"):
+        folder.mkdir()
+        shutil.chown(folder, "frr", "frr")
+    files = {
+        "links": texts.router_links(router),
+        "rates": texts.router_rates(router),
+        "host_links": texts.host_links(router),
+        "host_rates": texts.host_rates(router),
+        "host_filter": texts.host_filter(),
+        "lldpd.conf": texts.lldpd_conf(),
+        "frr.conf": texts.frr_conf(lab, router),
+        "snmp/frr.conf": f"agentXSocket unix:{d}/agentx.sock\nagentXPingInterval 5\n",
+    }
+    files |= {f"cg/{name}.awk": meter.program + "\n" for name, meter in meters.items()}
+    for name, text in files.items():
+        (d / name).write_text(text, encoding="utf-8")
+    _write_secret_files(router, secrets, meters)
+
+
+def _write_secret_files(router: RouterPlan, secrets: keys.Keys, meters: dict[str, cgroups.Meter]) -> None:
+    d = router.directory
+    names = ("community", "local_community", "v3_auth", "v3_privacy")
+    known = {name: keys.read(getattr(secrets, name)) for name in names}
+    keys.write_private(d / "snmpd.conf", texts.snmpd_conf(router, known, meters, d / "cg"))
+    keys.write_private(d / "snmp" / "snmp.conf", f"defCommunity {known['local_community'].reveal()}\n")
+
+
+def launch(lab: LabPlan, namespaces: list[stages.Namespace]) -> None:
+    """Start what lives in the namespaces, all side by side.
+
+    Raises:
+        NettwinError: a program failed; the message names router and program.
+    """
+    plan_file = lab.directory / "launch.json"
+    plan_file.write_text(json.dumps([n.plain() for n in namespaces]), encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-I", str(LAUNCHER), str(plan_file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    join_control(lab.name, process.pid)
+    _, complaints = process.communicate(timeout=LAUNCH_TIMEOUT_S)
+    if process.returncode:
+        raise NettwinError(f"{lab.name}: {complaints.strip().splitlines()[0] if complaints else 'launcher died'}")
+
+
+def join_control(lab: str, pid: int) -> None:
+    """Put one of the lab's helpers into its own group, so that ``down`` finds it whatever happens."""
+    for group in cgroups.make(lab, CONTROL, cgroups.hierarchy()):
+        try:
+            (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
+        except ProcessLookupError:
+            return

@@ -1,0 +1,243 @@
+"""The lab's front door: bring one up, look at it, send its traffic, change it, take it down."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from twin.lab import build, keys, ready, teardown, traffic
+from twin.lab.machine import HASH_SEED, require
+from twin.lab.plan import RUN, LabPlan, plan
+from twin.lab.ready import Health, Progress
+from twin.lab.spec import LabFile, checked
+from twin.lab.vty import Vty
+from twin.vocab.errors import NettwinError, UsageError
+
+_LAB_FILE = "lab.json"
+_SECRETS = "secrets"
+_FILE_FORM: TypeAdapter[LabFile] = TypeAdapter(LabFile)
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach one router: secrets are files only root can read; the host key is pinned (known_hosts base64)."""
+
+    router: str
+    address: str
+    community_file: Path
+    v3_user: str
+    v3_auth_file: Path
+    v3_privacy_file: Path
+    netconf_user: str
+    ssh_key_file: Path
+    host_key: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """A lab as it is now. ``notes``: what this machine can't give it."""
+
+    name: str
+    routers: tuple[Health, ...]
+    traffic: traffic.TrafficStatus
+    notes: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        return all(r.good for r in self.routers)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab that was brought up on this machine."""
+
+    file: LabFile
+    plan: LabPlan
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
+
+    @property
+    def keys(self) -> keys.Keys:
+        return keys.Keys(self.plan.directory / _SECRETS)
+
+    def status(self) -> Status:
+        return Status(self.name, ready.health(self.plan, self.keys), self.traffic(), _notes())
+
+    def access(self) -> tuple[Access, ...]:
+        """One per router, in the file's order."""
+        k = self.keys
+        return tuple(
+            Access(
+                router=r.name,
+                address=str(r.management.ip),
+                community_file=k.community,
+                v3_user=keys.V3_USER,
+                v3_auth_file=k.v3_auth,
+                v3_privacy_file=k.v3_privacy,
+                netconf_user=keys.NETCONF_USER,
+                ssh_key_file=k.ssh_key,
+                host_key=k.host_key_base64,
+            )
+            for r in self.plan.routers.values()
+        )
+
+    def start_traffic(self) -> traffic.TrafficStatus:
+        """Send every recorded demand from now on, in a process of its own.
+
+        Raises:
+            UsageError: it already runs, or the lab file asks for none.
+            NettwinError: the sender does not start.
+        """
+        return traffic.start(self.file, self.plan)
+
+    def stop_traffic(self) -> traffic.TrafficStatus:
+        """Raises UsageError where none runs."""
+        return traffic.stop(self.plan)
+
+    def traffic(self) -> traffic.TrafficStatus:
+        return traffic.status(self.plan)
+
+    def vty(self, router: str, command: str, daemon: str = "zebra") -> str:
+        """What one of a router's FRR daemons prints.
+
+        Raises:
+            UsageError: no such router.
+            NettwinError: the daemon does not answer, or refuses the command.
+        """
+        with Vty(self._router_directory(router), daemon) as vty:
+            return vty.command(command)
+
+    def rib(self) -> dict[str, dict[str, Any]]:
+        """``show ip route json`` of every router: the truth that predictions are held against."""
+        return {name: ready.rib(router) for name, router in self.plan.routers.items()}
+
+    def _router_directory(self, router: str) -> Path:
+        if router not in self.plan.routers:
+            raise UsageError(f"{self.name} has no router {router!r}; it has {', '.join(self.plan.routers)}")
+        return self.plan.routers[router].directory
+
+
+def _notes() -> tuple[str, ...]:
+    if HASH_SEED.exists():
+        return ()
+    return ("this kernel has no per-router hash seed: successive routers split flows alike (Linux 6.11 has it)",)
+
+
+def up(file: LabFile, *, progress: Progress | None = None) -> Lab:
+    """Bring a lab up and wait until it is whole. Left half-way (error, Ctrl-C), nothing of it stays.
+
+    Raises:
+        UsageError: it is up already, or its management prefix is taken.
+        NettwinError: root or packages are missing, a program failed, or the lab is not whole within a minute.
+    """
+    require()
+    report = progress or _silent
+    lab = plan(checked(file))
+    if found := teardown.traces(lab.name):
+        raise UsageError(f"{lab.name} is up already, or was left half-way ({found[0]}); bring it down first")
+    with _claimed(lab):
+        try:
+            _build(file, lab, report)
+        except BaseException:
+            teardown.remove(lab.name)
+            raise
+    return load(lab.name)
+
+
+def _silent(what: str, done: int, total: int) -> None: ...
+
+
+def _build(file: LabFile, lab: LabPlan, report: Progress) -> None:
+    _remember(file, lab)
+    secrets = keys.make(lab.directory / _SECRETS)
+    report("wires", 0, 1)
+    build.wire(lab)
+    namespaces = build.write(lab, secrets)
+    report("processes", 0, len(lab.routers))
+    build.launch(lab, namespaces)
+    report("processes", len(lab.routers), len(lab.routers))
+    ready.wait(lab, secrets, report)
+
+
+def _remember(file: LabFile, lab: LabPlan) -> None:
+    """The lab's own copy of its file and demands: whoever asks later needs no path."""
+    if file.traffic is not None:
+        copy = lab.directory / "demands.parquet"
+        shutil.copyfile(file.traffic.demands, copy)
+        file = replace(file, traffic=replace(file.traffic, demands=copy))
+    (lab.directory / _LAB_FILE).write_bytes(_FILE_FORM.dump_json(file))
+
+
+@contextmanager
+def _claimed(lab: LabPlan) -> Iterator[None]:
+    """The lab's directory, made and locked; one builder at a time looks for collisions."""
+    RUN.mkdir(exist_ok=True)
+    with _locked(RUN, wait=True):
+        build.refuse_collision(lab)
+        lab.directory.mkdir()
+    with _locked(lab.directory):
+        yield
+
+
+@contextmanager
+def _locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    except BlockingIOError as problem:
+        raise NettwinError(f"{directory.name}: another process is bringing it up or down") from problem
+    finally:
+        os.close(handle)
+
+
+def load(name: str) -> Lab:
+    """A lab that is up.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    stored = RUN / name / _LAB_FILE
+    if not stored.is_file():
+        there = ", ".join(labs())
+        raise UsageError(f"no lab {name!r} is up here" + (f"; there is {there}" if there else ""))
+    file = _FILE_FORM.validate_json(stored.read_bytes())
+    return Lab(file, plan(file))
+
+
+def labs() -> tuple[str, ...]:
+    """Names of all labs of which something is there, whole or not."""
+    return tuple(sorted(teardown.names()))
+
+
+def down(name: str) -> None:
+    """Take a lab away: processes, namespaces, interfaces, control groups, files. Works on one left half-way.
+
+    Raises:
+        UsageError: there is nothing of that name.
+        NettwinError: not root, another process is at it, or something would not go away.
+    """
+    if not teardown.traces(name):
+        raise UsageError(f"no lab {name!r} is up here")
+    require_root()
+    directory = RUN / name
+    if not directory.is_dir():
+        teardown.remove(name)
+        return
+    with _locked(directory):
+        teardown.remove(name)
+
+
+def require_root() -> None:
+    if os.geteuid() != 0:
+        raise NettwinError("the lab needs root")

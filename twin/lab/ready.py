@@ -1,0 +1,149 @@
+"""When is a lab up: every prefix in every RIB, BGP established, agents answering, neighbours seen, NETCONF listening."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from twin.lab.keys import Keys
+from twin.lab.machine import environment, run
+from twin.lab.plan import LabPlan, RouterPlan
+from twin.lab.vty import Vty
+from twin.vocab.errors import NettwinError
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+Check: TypeAlias = Callable[[RouterPlan], str | None]
+PATIENCE_S = 60.0
+POLL_S = 0.05
+NETCONF_PORT = 830
+SYS_NAME = ".1.3.6.1.2.1.1.5.0"
+
+
+@dataclass(frozen=True)
+class Health:
+    """One router as seen from outside: None = good, text = what is missing."""
+
+    router: str
+    address: str
+    routes: str | None
+    bgp: str | None
+    snmp: str | None
+    lldp: str | None
+    netconf: str | None = None
+
+    @property
+    def good(self) -> bool:
+        return not any((self.routes, self.bgp, self.snmp, self.lldp, self.netconf))
+
+
+def checks(lab: LabPlan, keys: Keys) -> Mapping[str, Check]:
+    """By name; each looks at one router and says what it lacks."""
+    return {
+        "routes": lambda r: routes_missing(lab, r),
+        "bgp": lambda r: bgp_missing(lab, r),
+        "snmp": lambda r: snmp_missing(r, keys),
+        "lldp": lldp_missing,
+        # NC "netconf": netconf_missing,
+    }
+
+
+def wait(lab: LabPlan, keys: Keys, progress: Progress) -> None:
+    """Until every check holds for every router.
+
+    Raises:
+        NettwinError: something is still missing after a minute; names the first router and what it lacks.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    for name, check in checks(lab, keys).items():
+        pending = list(lab.routers.values())
+        while pending:
+            lacking = {r.name: lack for r in pending if (lack := check(r))}
+            pending = [r for r in pending if r.name in lacking]
+            progress(name, len(lab.routers) - len(pending), len(lab.routers))
+            if pending and time.monotonic() > deadline:
+                raise NettwinError(f"{lab.name}: {pending[0].name} is not ready: {lacking[pending[0].name]}")
+            if pending:
+                time.sleep(POLL_S)
+
+
+def health(lab: LabPlan, keys: Keys) -> tuple[Health, ...]:
+    """Every router, looked at once."""
+    table = checks(lab, keys)
+    return tuple(
+        Health(r.name, str(r.management.ip), **{name: check(r) for name, check in table.items()})
+        for r in lab.routers.values()
+    )
+
+
+def rib(router: RouterPlan) -> dict[str, Any]:
+    """``show ip route json`` of one router.
+
+    Raises:
+        NettwinError: zebra does not answer.
+    """
+    with Vty(router.directory, "zebra") as vty:
+        table: dict[str, Any] = vty.json("show ip route json")
+        return table
+
+
+def routes_missing(lab: LabPlan, router: RouterPlan) -> str | None:
+    try:
+        table = rib(router)
+    except (NettwinError, OSError) as problem:
+        return f"its RIB ({problem})"
+    chosen = {prefix for prefix, routes in table.items() if any(r.get("selected") for r in routes)}
+    lacking = {str(p) for p in lab.prefixes} - chosen
+    return f"a route to {min(lacking)} ({len(lacking)} in all)" if lacking else None
+
+
+def bgp_missing(lab: LabPlan, router: RouterPlan) -> str | None:
+    if lab.asn is None:
+        return None
+    try:
+        with Vty(router.directory, "bgpd") as vty:
+            peers = vty.json("show bgp summary json").get("ipv4Unicast", {}).get("peers", {})
+    except (NettwinError, OSError) as problem:
+        return f"its BGP sessions ({problem})"
+    idle = len(lab.routers) - 1 - sum(p["state"] == "Established" for p in peers.values())
+    return f"{idle} BGP sessions" if idle else None
+
+
+def snmp_missing(router: RouterPlan, keys: Keys) -> str | None:
+    """Asks as a collector does: v2c over the management bridge."""
+    argv = ["snmpget", "-v2c", "-t", "1", "-r", "0", "-Oqv", str(router.management.ip), SYS_NAME]
+    try:
+        named = run(argv, env=environment(SNMPCONFPATH=str(keys.directory), MIBS=""))
+    except NettwinError:
+        return "an SNMP agent that answers"
+    return None if named.strip().strip('"') == router.name else f"its own SNMP agent (found {named.strip()})"
+
+
+def lldp_missing(router: RouterPlan) -> str | None:
+    argv = ["lldpcli", "-u", str(router.directory / "lldpd.sock"), "-f", "json0", "show", "neighbors"]
+    seen = set[str]()
+    with contextlib.suppress(NettwinError, ValueError):
+        for table in json.loads(run(argv) or "{}").get("lldp", []):
+            seen |= {entry["name"] for entry in table.get("interface", [])}
+    lacking = sorted({w.name for w in router.wires} - seen)
+    return f"an LLDP neighbour on {lacking[0]} ({len(lacking)} in all)" if lacking else None
+
+
+def netconf_missing(router: RouterPlan) -> str | None:
+    try:
+        with socket.create_connection((str(router.management.ip), NETCONF_PORT), timeout=2) as connection:
+            connection.settimeout(2)
+            greeting = connection.recv(64)
+    except OSError as problem:
+        return f"a NETCONF port ({problem})"
+    return None if greeting.startswith(b"SSH-") else "an SSH server on its NETCONF port"
+
+
+def log_tail(file: Path) -> str:
+    lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines() if file.exists() else []
+    return lines[-1] if lines else "nothing in its log"
