@@ -1,0 +1,61 @@
+"""The steps every block passes between decoding and the store. Pure; each says what it took out.
+
+A step is a function from a block to the block that may go on and a remark ("" if it took nothing out).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from twin.vocab.blocks import Block
+
+Step = Callable[[Block], tuple[Block, str]]
+CLOCK_TOLERANCE = np.timedelta64(5, "s")
+
+
+def drop_unnamed(block: Block) -> tuple[Block, str]:
+    """A sample without a name belongs to no series."""
+    named = np.ones(len(block), dtype=bool)
+    for values in block.keys.values():
+        named &= values != ""
+    return _keep(block, named, "without a name")
+
+
+def refuse_future(present: np.datetime64) -> Step:
+    """A sample from the future would hide all that come before it."""
+
+    def step(block: Block) -> tuple[Block, str]:
+        return _keep(block, block.at <= present + CLOCK_TOLERANCE, "from the future")
+
+    return step
+
+
+def drop_repeated(block: Block) -> tuple[Block, str]:
+    """Two samples of one series at one time contradict each other: neither is kept."""
+    keys = list(zip(*block.keys.values(), block.at.tolist(), strict=True))
+    tally: dict[tuple[object, ...], int] = {}
+    for key in keys:
+        tally[key] = tally.get(key, 0) + 1
+    return _keep(block, np.array([tally[key] == 1 for key in keys], dtype=bool), "given twice")
+
+
+def run(block: Block, steps: Sequence[Step]) -> tuple[Block, tuple[str, ...]]:
+    """All steps in order; the remarks of those that took something out."""
+    remarks: list[str] = []
+    for step in steps:
+        block, remark = step(block)
+        remarks += [remark] if remark else []
+    return block, tuple(remarks)
+
+
+def run_all(blocks: Iterable[Block], steps: Sequence[Step]) -> tuple[tuple[Block, ...], tuple[str, ...]]:
+    """The same for many blocks; blocks that end up empty are left out."""
+    done = [run(block, steps) for block in blocks]
+    return tuple(b for b, _ in done if len(b)), tuple(remark for _, remarks in done for remark in remarks)
+
+
+def _keep(block: Block, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], why: str) -> tuple[Block, str]:
+    gone = int(len(block) - rows.sum())
+    return (block.take(rows), f"{block.kind}: {gone} {why}: left out") if gone else (block, "")

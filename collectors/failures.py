@@ -1,0 +1,33 @@
+"""How a device can fail to answer: values, named the same for every protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+FailureStatus = Literal["silent", "auth", "refused", "error"]
+Protocol = Literal["snmp", "netconf"]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A device that gave nothing in this round by one protocol.
+
+    ``silent`` no answer in time; ``auth`` wrong user, key, passphrase or host key; ``refused`` it answered and
+    declined; ``error`` anything else. Over SNMPv2c a wrong community looks silent: agents don't answer it (RFC 3584).
+    """
+
+    device: str
+    protocol: Protocol
+    status: FailureStatus
+    reason: str
+    seconds: float
+
+
+class PollError(Exception):
+    """Why one device could not be read; becomes a ``Failed`` at the edge of a round."""
+
+    def __init__(self, status: FailureStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason

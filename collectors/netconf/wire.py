@@ -1,0 +1,176 @@
+"""One NETCONF session over SSH (RFC 6241, RFC 6242) with ncclient. Only <get-config> and <get> are sent.
+
+The host key is pinned: there is no trust on first use. Replies are capped while they arrive, and a session that is
+not done in time is cut at its socket (ncclient issue 668: close_session may hang for ever).
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ncclient import manager
+from ncclient.operations import RPCError, TimeoutExpiredError
+from ncclient.transport import AuthenticationError, SSHError, SSHUnknownHostError
+from paramiko.ssh_exception import SSHException  # type: ignore[import-untyped] # no stubs among our packages
+
+from collectors.failures import FailureStatus, PollError
+from collectors.netconf.filters import INTERFACES_STATE
+from twin.vocab.inventory import Device, NetconfAccess
+
+for _name in ("ncclient", "paramiko"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+
+MOST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Replies:
+    """The raw text of two replies; ``state`` is None if the server has no ietf-interfaces."""
+
+    config: str | None
+    state: str | None
+
+
+class Sessions:
+    """The sessions now open; may be used from many threads."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._open: set[_CappedSocket] = set()
+        self._closed = False
+
+    def fetch(self, device: Device, *, config: bool, deadline: float) -> Replies:
+        """Ask one device for its running configuration (if ``config``) and its interface state.
+
+        Args:
+            deadline: seconds after which the session is cut, whatever it is doing.
+
+        Raises:
+            PollError: why there is nothing.
+        """
+        if device.netconf is None or self._closed:
+            raise PollError("error", "no NETCONF access configured" if device.netconf is None else "stopped")
+        sock = _connect(device.address, device.netconf, self._most_bytes, deadline)
+        with self._watched(sock, deadline):
+            try:
+                with _session(device, device.netconf, sock) as session:
+                    return Replies(_config(session) if config else None, _state(session))
+            except Exception as problem:  # noqa: BLE001 - whatever a device makes ncclient raise is its failure
+                raise _failure(problem, sock) from None
+
+    def close(self) -> None:
+        """Cut every open session; later ones are refused."""
+        self._closed = True
+        for sock in list(self._open):
+            sock.cut()
+
+    @contextmanager
+    def _watched(self, sock: _CappedSocket, deadline: float) -> Iterator[None]:
+        watchdog = threading.Timer(deadline, sock.cut)
+        watchdog.daemon = True
+        watchdog.start()
+        self._open.add(sock)
+        try:
+            yield
+        finally:
+            self._open.discard(sock)
+            watchdog.cancel()
+            sock.close()
+
+
+class _CappedSocket(socket.socket):
+    """Stops receiving after ``left`` bytes, and can be cut from another thread."""
+
+    left: int
+    overflowed = False
+    was_cut = False
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        received = super().recv(size, flags)
+        self.left -= len(received)
+        if self.left < 0:
+            self.overflowed = True
+            raise ConnectionAbortedError("the reply is too long")
+        return received
+
+    def cut(self) -> None:
+        self.was_cut = True
+        with suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+
+
+def _connect(address: str, access: NetconfAccess, most_bytes: int, deadline: float) -> _CappedSocket:
+    try:
+        plain = socket.create_connection((address, access.port), timeout=min(access.timeout, deadline))
+    except TimeoutError:
+        raise PollError("silent", "no answer") from None
+    except ConnectionRefusedError:
+        raise PollError("refused", f"connection refused at port {access.port}") from None
+    except OSError as problem:
+        raise PollError("silent", f"can't connect: {problem.strerror or problem}") from None
+    sock = _CappedSocket(fileno=plain.detach())
+    sock.left = most_bytes
+    return sock
+
+
+@contextmanager
+def _session(device: Device, access: NetconfAccess, sock: _CappedSocket) -> Iterator[Any]:
+    session = manager.connect_ssh(
+        device.address,
+        port=access.port,
+        sock=sock,
+        timeout=access.timeout,
+        username=access.user,
+        password=access.password.reveal() if access.password else None,
+        key_filename=access.key_file,
+        hostkey_verify=True,
+        hostkey_b64=access.host_key,
+        allow_agent=False,
+        look_for_keys=False,
+        device_params={"name": access.handler},
+        manager_params={"timeout": access.timeout},
+    )
+    session.huge_tree = True
+    try:
+        yield session
+    finally:
+        with suppress(Exception):
+            session.close_session()
+        sock.cut()
+
+
+def _config(session: Any) -> str:
+    return str(session.get_config(source="running").xml)
+
+
+def _state(session: Any) -> str | None:
+    if not any("ietf-interfaces" in capability for capability in session.server_capabilities):
+        return None
+    return str(session.get(filter=("subtree", INTERFACES_STATE)).xml)
+
+
+def _failure(problem: Exception, sock: _CappedSocket) -> PollError:
+    if sock.overflowed:
+        return PollError("error", "the reply is longer than allowed")
+    if sock.was_cut or isinstance(problem, (TimeoutExpiredError, TimeoutError)):
+        return PollError("silent", "not done in time")
+    if isinstance(problem, SSHUnknownHostError):
+        return PollError("auth", "the host key is not the pinned one")
+    if isinstance(problem, AuthenticationError):
+        return PollError("auth", "the device accepts neither the key nor the password")
+    if isinstance(problem, RPCError):
+        status: FailureStatus = "refused" if problem.tag == "access-denied" else "error"
+        return PollError(status, f"rpc-error {problem.tag}: {_one_line(problem.message)}")
+    if isinstance(problem, (SSHError, SSHException)) and "egotiation" in str(problem):
+        return PollError("auth", f"no common SSH algorithm or host key type: {_one_line(problem)}")
+    return PollError("error", f"{type(problem).__name__}: {_one_line(problem)}")
+
+
+def _one_line(problem: object) -> str:
+    return " ".join(str(problem).split())[:200]

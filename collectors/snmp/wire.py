@@ -1,0 +1,68 @@
+"""The seam between polling and an SNMP engine: four nouns, plain Python values.
+
+An engine that is faster than pysnmp replaces it by offering the same ``Engine``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from twin.vocab.inventory import Device
+
+Oid: TypeAlias = tuple[int, ...]
+Value: TypeAlias = int | bytes | Oid
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What came of walking some columns, in the order received, and when the last response came (UTC).
+
+    ``cut`` says why it is not all there is (agent looping, silent, or more rows than allowed); empty = complete.
+    """
+
+    varbinds: tuple[tuple[Oid, Value], ...]
+    at: np.datetime64
+    cut: tuple[str, ...] = ()
+
+
+class Agent(Protocol):
+    """The conversation with one agent; one request at a time.
+
+    Both operations raise ``collectors.failures.PollError`` when nothing at all came back.
+    """
+
+    async def get(self, oids: Sequence[Oid]) -> Mapping[Oid, Value]:
+        """The objects asked for; those the agent does not have are left out."""
+        ...
+
+    async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int) -> Walk:
+        """All instances below each column. ``rows`` is how many to expect, ``max_rows`` how many to accept a column."""
+        ...
+
+
+class Engine(Protocol):
+    """One per process; ``agent`` sends nothing yet."""
+
+    async def agent(self, device: Device) -> Agent: ...
+
+    async def close(self) -> None: ...
+
+
+def parse_oid(text: str) -> Oid:
+    """``1.3.6.1.2.1.1`` (a leading dot is allowed) -> tuple.
+
+    Raises:
+        ValueError: not a numeric object identifier.
+    """
+    arcs = text.strip().lstrip(".").split(".")
+    if len(arcs) < 2 or not all(a.isascii() and a.isdigit() for a in arcs):
+        raise ValueError(f"{text!r} is not a numeric object identifier")
+    return tuple(int(a) for a in arcs)
+
+
+def dotted(oid: Oid) -> str:
+    return ".".join(map(str, oid))
