@@ -1,0 +1,176 @@
+"""NETCONF of one router: the files and programs of its server (sshd in front of netconfd), and a client session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from ncclient import manager
+from ncclient.operations import OperationError, RPCError, TimeoutExpiredError
+from ncclient.transport import AuthenticationError, SSHError, SSHUnknownHostError, TransportError
+
+from twin.config import yang
+from twin.lab.keys import NETCONF_USER, write_private
+from twin.lab.machine import environment
+from twin.lab.stages import Step
+from twin.vocab.config import DeviceConfig
+from twin.vocab.errors import NettwinError, UsageError
+from twin.vocab.inventory import Device
+
+PORT = 830
+YANG = Path(__file__).with_name("yang")
+HELPER = Path(__file__).with_name("get-interface-ipv4")
+SYSTEM_YANG = "/usr/share/yuma/modules"
+MODULES = (
+    "ietf-interfaces",
+    "ietf-ip",
+    "ietf-system",
+    "ietf-routing",
+    "ietf-ipv4-unicast-routing",
+    "nettwin-lab-router",
+)
+SSH_RUN = Path("/run/sshd")
+NETCONF_ERRORS = (RPCError, OperationError, TimeoutExpiredError, SSHError, TransportError, OSError)
+
+
+def write_files(
+    directory: Path, address: IPv4Address, config: DeviceConfig, *, client_key: str, host_key: Path
+) -> None:
+    """Everything one router's server reads, in a directory of its own that only root can enter.
+
+    ``client_key`` is the public half (``ssh-ed25519 AAAA...``) of the one key that may log in, ``host_key`` the file
+    of the server's private key; ``config`` becomes the startup configuration. The directory's parents must belong to
+    root alone, or sshd refuses the key.
+    """
+    directory.mkdir(mode=0o700, parents=True)
+    SSH_RUN.mkdir(mode=0o755, exist_ok=True)
+    write_private(directory / "startup-cfg.xml", yang.render(config))
+    write_private(directory / "authorized_keys", f'restrict,command="{_subsystem(directory)}" {client_key}\n')
+    write_private(directory / "sshd_config", _sshd_config(directory, address, host_key))
+    programs = directory / "bin"
+    programs.mkdir()
+    helper = programs / HELPER.name
+    helper.write_bytes(HELPER.read_bytes())
+    helper.chmod(0o755)
+
+
+def steps(directory: Path) -> tuple[Step, ...]:
+    """The two programs, to be started inside the router's namespace; both stay in the foreground."""
+    env = environment(HOME=str(directory))
+    path = {"PATH": f"{directory}/bin:{env['PATH']}"}
+    return (
+        Step(_netconfd(directory), f"{directory}/netconfd.out", str(directory), env | path, wait=False),
+        Step(
+            ["/usr/sbin/sshd", "-D", "-e", "-f", f"{directory}/sshd_config"],
+            f"{directory}/sshd.log",
+            str(directory),
+            env,
+            wait=False,
+        ),
+    )
+
+
+def _socket(directory: Path) -> str:
+    return f"{directory}/ncx.sock"
+
+
+def _subsystem(directory: Path) -> str:
+    return f"/usr/sbin/netconf-subsystem --ncxserver-sockname={PORT}@{_socket(directory)}"
+
+
+def _netconfd(directory: Path) -> list[str]:
+    return [
+        "/usr/sbin/netconfd",
+        f"--ncxserver-sockname={_socket(directory)}",
+        f"--modpath={YANG}:{SYSTEM_YANG}",
+        *(f"--module={name}" for name in MODULES),
+        "--target=candidate",
+        "--with-startup=true",
+        f"--startup={directory}/startup-cfg.xml",
+        "--startup-error=continue",
+        f"--superuser={NETCONF_USER}",
+        f"--log={directory}/netconfd.log",
+        "--log-level=info",
+    ]
+
+
+def _sshd_config(directory: Path, address: IPv4Address, host_key: Path) -> str:
+    """One address, one user, one key, one program: no shell, terminal, forwarding or password."""
+    return "\n".join(
+        [
+            f"ListenAddress {address}:{PORT}",
+            f"HostKey {host_key}",
+            f"PidFile {directory}/sshd.pid",
+            "UsePAM no",
+            "AuthenticationMethods publickey",
+            "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no",
+            "PermitRootLogin forced-commands-only",
+            f"AllowUsers {NETCONF_USER}",
+            f"AuthorizedKeysFile {directory}/authorized_keys",
+            "StrictModes yes",
+            "DisableForwarding yes",
+            "PermitTTY no",
+            "PermitUserRC no",
+            "PermitUserEnvironment no",
+            "PrintMotd no",
+            "LoginGraceTime 20",
+            "MaxAuthTries 2",
+            "MaxStartups 50",
+            f'Subsystem netconf "{_subsystem(directory)}"',
+            f"ForceCommand {_subsystem(directory)}",
+            "",
+        ]
+    )
+
+
+@contextmanager
+def session(device: Device) -> Iterator[Any]:
+    """An ncclient manager for one device, its host key pinned, closed at the end.
+
+    Raises:
+        UsageError: the device has no NETCONF access.
+        NettwinError: it can't be reached, shows another host key, or refuses the key.
+    """
+    opened = _connect(device)
+    try:
+        yield opened
+    finally:
+        close(opened)
+
+
+def close(opened: Any) -> None:
+    """End a session, whatever state it is in."""
+    try:
+        opened.close_session()
+    except NETCONF_ERRORS:
+        opened._session.close()  # noqa: SLF001 ncclient has no public way to drop a connection that no longer answers
+
+
+def _connect(device: Device) -> Any:
+    access = device.netconf
+    if access is None:
+        raise UsageError(f"{device.name}: no NETCONF access is configured")
+    try:
+        return manager.connect(
+            host=device.address,
+            port=access.port,
+            username=access.user,
+            key_filename=access.key_file,
+            password=access.password.reveal() if access.password else None,
+            hostkey_b64=access.host_key,
+            hostkey_verify=True,
+            allow_agent=False,
+            look_for_keys=False,
+            timeout=access.timeout,
+            device_params={"name": access.handler},
+        )
+    except SSHUnknownHostError as problem:
+        raise NettwinError(f"{device.name}: {device.address} shows another host key than the pinned one") from problem
+    except AuthenticationError as problem:
+        raise NettwinError(f"{device.name}: NETCONF at {device.address} refuses user {access.user}") from problem
+    except (*NETCONF_ERRORS, EOFError) as problem:
+        raise NettwinError(f"{device.name}: no NETCONF session with {device.address}: {problem}") from problem
