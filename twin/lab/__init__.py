@@ -1,1 +1,1 @@
-"""The lab: real routers (FRR, net-snmp, lldpd, netconfd) in network namespaces, with real traffic. Root and Linux only."""
+"""The lab: real routers (FRR, net-snmp, lldpd, netconfd) in network namespaces, with real traffic."""

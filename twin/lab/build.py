@@ -9,13 +9,14 @@ import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from twin.lab import cgroups, keys, stages, texts
+from twin.lab import agent, cgroups, keys, netconf, stages, texts
+from twin.lab.background import join, spawn
 from twin.lab.machine import environment, run
-from twin.lab.plan import LabPlan, RouterPlan
+from twin.lab.plan import LabPlan, RouterPlan, device_config
 from twin.vocab.errors import NettwinError, UsageError
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
-CONTROL = ".control"
+SPARE = IPv4Network("10.192.0.0/11")
 LAUNCH_TIMEOUT_S = 120
 
 
@@ -38,7 +39,7 @@ def _refuse(lab: LabPlan, theirs: IPv4Network, owner: str) -> None:
         )
 
 
-def free_management_prefix(pool: IPv4Network = IPv4Network("10.192.0.0/11"), *, first: int = 0) -> IPv4Network:
+def free_management_prefix(pool: IPv4Network = SPARE, *, first: int = 0) -> IPv4Network:
     """A /24 of ``pool`` that no address or route of this machine touches, tried from the ``first``-th on.
 
     Raises:
@@ -70,7 +71,8 @@ def write(lab: LabPlan, secrets: keys.Keys) -> list[stages.Namespace]:
         groups = cgroups.make(lab.name, router.name, tree)
         meters = cgroups.meters(lab.name, router.name, tree)
         _write_router(lab, router, secrets, meters)
-        namespaces.append(stages.router_namespace(router, groups, meters, ()))
+        services = netconf.steps(_write_netconf(lab, router, secrets))
+        namespaces.append(stages.router_namespace(router, groups, meters, services))
         namespaces.append(stages.host_namespace(router))
     return namespaces
 
@@ -104,6 +106,43 @@ def _write_secret_files(router: RouterPlan, secrets: keys.Keys, meters: dict[str
     keys.write_private(d / "snmp" / "snmp.conf", f"defCommunity {known['local_community'].reveal()}\n")
 
 
+def _write_netconf(lab: LabPlan, router: RouterPlan, secrets: keys.Keys) -> Path:
+    """Outside the router's own directory, which is FRR's: sshd wants root's all the way."""
+    directory = lab.directory / "netconf" / router.name
+    client_key = secrets.ssh_key.with_suffix(".pub").read_text(encoding="ascii").strip()
+    netconf.write_files(
+        directory,
+        router.management.ip,
+        device_config(lab, router.name),
+        client_key=client_key,
+        host_key=secrets.host_key,
+    )
+    return directory
+
+
+def start_agent(lab: LabPlan, secrets: keys.Keys) -> None:
+    """The process that makes FRR follow NETCONF; it waits for the routers' servers by itself."""
+    targets = [
+        agent.Target(
+            name=router.name,
+            address=str(router.management.ip),
+            user=keys.NETCONF_USER,
+            host_key=secrets.host_key_base64,
+            key_file=str(secrets.ssh_key),
+            namespace=router.namespace,
+            vty_directory=str(router.directory),
+        )
+        for router in lab.routers.values()
+    ]
+    told = lab.directory / "agent.json"
+    agent.write(told, agent_state(lab), targets)
+    spawn(lab, "twin.lab.agent", [str(told)], lab.directory / "agent.log")
+
+
+def agent_state(lab: LabPlan) -> Path:
+    return lab.directory / "agent-state.json"
+
+
 def launch(lab: LabPlan, namespaces: list[stages.Namespace]) -> None:
     """Start what lives in the namespaces, all side by side.
 
@@ -120,16 +159,7 @@ def launch(lab: LabPlan, namespaces: list[stages.Namespace]) -> None:
         text=True,
         env=environment(),
     )
-    join_control(lab.name, process.pid)
+    join(lab.name, process.pid)
     _, complaints = process.communicate(timeout=LAUNCH_TIMEOUT_S)
     if process.returncode:
         raise NettwinError(f"{lab.name}: {complaints.strip().splitlines()[0] if complaints else 'launcher died'}")
-
-
-def join_control(lab: str, pid: int) -> None:
-    """Put one of the lab's helpers into its own group, so that ``down`` finds it whatever happens."""
-    for group in cgroups.make(lab, CONTROL, cgroups.hierarchy()):
-        try:
-            (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
-        except ProcessLookupError:
-            return

@@ -13,13 +13,18 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from twin.lab import build, keys, ready, teardown, traffic
+from twin.lab import build, cgroups, keys, ready, teardown, traffic
+from twin.lab.apply import Check, State
+from twin.lab.apply import Progress as ApplyProgress
+from twin.lab.apply import apply as netconf_apply
 from twin.lab.machine import HASH_SEED, require
 from twin.lab.plan import RUN, LabPlan, plan
 from twin.lab.ready import Health, Progress
 from twin.lab.spec import LabFile, checked
 from twin.lab.vty import Vty
+from twin.vocab.change import Change
 from twin.vocab.errors import NettwinError, UsageError
+from twin.vocab.inventory import Device, NetconfAccess, SnmpAccess, SnmpV3
 
 _LAB_FILE = "lab.json"
 _SECRETS = "secrets"
@@ -71,7 +76,7 @@ class Lab:
         return keys.Keys(self.plan.directory / _SECRETS)
 
     def status(self) -> Status:
-        return Status(self.name, ready.health(self.plan, self.keys), self.traffic(), _notes())
+        return Status(self.name, ready.health(self.plan, self.keys), self.traffic(), _notes(self.plan))
 
     def access(self) -> tuple[Access, ...]:
         """One per router, in the file's order."""
@@ -90,6 +95,22 @@ class Lab:
             )
             for r in self.plan.routers.values()
         )
+
+    def devices(self) -> dict[str, Device]:
+        """The routers as an inventory tells of them, SNMPv3 and NETCONF, by name."""
+        return {a.router: _device(a) for a in self.access()}
+
+    def apply(
+        self, change: Change, *, check: Check | None = None, progress: ApplyProgress | None = None
+    ) -> dict[str, State]:
+        """Make a change on the routers over NETCONF, on all it names or on none; "applied" by router.
+
+        Raises:
+            UsageError: an unknown device or interface.
+            ApplyError: a router failed; the rest was taken back.
+        """
+        within = self.plan.gateway.network
+        return netconf_apply(self.devices(), change, within=within, check=check, progress=progress)
 
     def start_traffic(self) -> traffic.TrafficStatus:
         """Send every recorded demand from now on, in a process of its own.
@@ -127,10 +148,26 @@ class Lab:
         return self.plan.routers[router].directory
 
 
-def _notes() -> tuple[str, ...]:
-    if HASH_SEED.exists():
-        return ()
-    return ("this kernel has no per-router hash seed: successive routers split flows alike (Linux 6.11 has it)",)
+def _device(access: Access) -> Device:
+    credentials = SnmpV3(
+        access.v3_user,
+        auth_passphrase=keys.read(access.v3_auth_file),
+        privacy_passphrase=keys.read(access.v3_privacy_file),
+    )
+    netconf = NetconfAccess(access.netconf_user, access.host_key, str(access.ssh_key_file))
+    return Device(access.router, access.address, SnmpAccess(credentials), netconf)
+
+
+def _notes(lab: LabPlan) -> tuple[str, ...]:
+    notes = []
+    if not HASH_SEED.exists():
+        notes.append(
+            "this kernel has no hash seed per router: successive routers split flows alike (Linux 6.11 has it)"
+        )
+    first = next(iter(lab.routers))
+    lacking = {"cpu", "memory"} - set(cgroups.meters(lab.name, first, cgroups.hierarchy()))
+    notes += [f"no control group counts a router's {what}: SNMP does not tell it" for what in sorted(lacking)]
+    return tuple(notes)
 
 
 def up(file: LabFile, *, progress: Progress | None = None) -> Lab:
@@ -164,6 +201,7 @@ def _build(file: LabFile, lab: LabPlan, report: Progress) -> None:
     build.wire(lab)
     namespaces = build.write(lab, secrets)
     report("processes", 0, len(lab.routers))
+    build.start_agent(lab, secrets)
     build.launch(lab, namespaces)
     report("processes", len(lab.routers), len(lab.routers))
     ready.wait(lab, secrets, report)
@@ -193,12 +231,17 @@ def _claimed(lab: LabPlan) -> Iterator[None]:
 def _locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        _lock(handle, directory, wait=wait)
         yield
-    except BlockingIOError as problem:
-        raise NettwinError(f"{directory.name}: another process is bringing it up or down") from problem
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, directory: Path, *, wait: bool) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError as problem:
+        raise NettwinError(f"{directory.name}: another process is bringing it up or down") from problem
 
 
 def load(name: str) -> Lab:
@@ -227,17 +270,13 @@ def down(name: str) -> None:
         UsageError: there is nothing of that name.
         NettwinError: not root, another process is at it, or something would not go away.
     """
+    if os.geteuid() != 0:
+        raise NettwinError("the lab needs root")
     if not teardown.traces(name):
         raise UsageError(f"no lab {name!r} is up here")
-    require_root()
     directory = RUN / name
     if not directory.is_dir():
         teardown.remove(name)
         return
     with _locked(directory):
         teardown.remove(name)
-
-
-def require_root() -> None:
-    if os.geteuid() != 0:
-        raise NettwinError("the lab needs root")

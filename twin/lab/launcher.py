@@ -1,4 +1,4 @@
-"""Enters namespaces and starts what lives in them. A program of its own (standard library only): ``launcher.py PLAN.json``.
+"""Enters namespaces and starts what lives in them: ``launcher.py PLAN.json``, a program of its own (standard library).
 
 For each namespace one child joins its control groups, enters the network namespace, gets mounts and a host name of its
 own, writes its sysctls and runs its stages: programs of a stage side by side, one stage after the other.
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import glob
 import json
 import os
 import signal
@@ -71,9 +70,9 @@ def _enter(namespace: dict[str, Any]) -> None:
 
 def _write_sysctl(pattern: str, value: str) -> None:
     """A sysctl the kernel does not have is left out (the lab's status says which)."""
-    for file in glob.glob(f"/proc/sys/{pattern}"):
+    for file in Path("/proc/sys").glob(pattern):
         with contextlib.suppress(FileNotFoundError):
-            Path(file).write_text(value, encoding="ascii")
+            file.write_text(value, encoding="ascii")
 
 
 def _run_stage(stage: list[dict[str, Any]]) -> None:

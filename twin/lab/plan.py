@@ -14,7 +14,7 @@ RUN = Path("/run/nettwin")
 EDGE = "edge0"
 MANAGEMENT = "mgmt"
 HOST = "host0"
-BACKBONE = IPv4Address("0.0.0.0")
+BACKBONE = IPv4Address(0)
 HELLO_S, DEAD_S = 1, 4
 
 

@@ -1,16 +1,16 @@
-"""When is a lab up: every prefix in every RIB, BGP established, agents answering, neighbours seen, NETCONF listening."""
+"""When a lab is up: every prefix in every RIB, BGP established, agents answering, neighbours seen, NETCONF open."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
+from twin.lab import agent
+from twin.lab.build import agent_state
 from twin.lab.keys import Keys
 from twin.lab.machine import environment, run
 from twin.lab.plan import LabPlan, RouterPlan
@@ -21,7 +21,6 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 Check: TypeAlias = Callable[[RouterPlan], str | None]
 PATIENCE_S = 60.0
 POLL_S = 0.05
-NETCONF_PORT = 830
 SYS_NAME = ".1.3.6.1.2.1.1.5.0"
 
 
@@ -35,7 +34,7 @@ class Health:
     bgp: str | None
     snmp: str | None
     lldp: str | None
-    netconf: str | None = None
+    netconf: str | None
 
     @property
     def good(self) -> bool:
@@ -49,7 +48,7 @@ def checks(lab: LabPlan, keys: Keys) -> Mapping[str, Check]:
         "bgp": lambda r: bgp_missing(lab, r),
         "snmp": lambda r: snmp_missing(r, keys),
         "lldp": lldp_missing,
-        # NC "netconf": netconf_missing,
+        "netconf": lambda r: netconf_missing(lab, r),
     }
 
 
@@ -134,16 +133,12 @@ def lldp_missing(router: RouterPlan) -> str | None:
     return f"an LLDP neighbour on {lacking[0]} ({len(lacking)} in all)" if lacking else None
 
 
-def netconf_missing(router: RouterPlan) -> str | None:
+def netconf_missing(lab: LabPlan, router: RouterPlan) -> str | None:
+    """As the agent sees it, which holds a session with every router."""
     try:
-        with socket.create_connection((str(router.management.ip), NETCONF_PORT), timeout=2) as connection:
-            connection.settimeout(2)
-            greeting = connection.recv(64)
-    except OSError as problem:
-        return f"a NETCONF port ({problem})"
-    return None if greeting.startswith(b"SSH-") else "an SSH server on its NETCONF port"
-
-
-def log_tail(file: Path) -> str:
-    lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines() if file.exists() else []
-    return lines[-1] if lines else "nothing in its log"
+        found = agent.states(agent_state(lab)).get(router.name)
+    except (NettwinError, OSError) as problem:
+        return f"its agent ({problem})"
+    if found is None:
+        return "its agent"
+    return found.error or (None if found.session else "a NETCONF session")

@@ -27,7 +27,7 @@ FORTNIGHT = timedelta(days=14)
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Demands over one loop: ``matrix_bps`` [t, n, n] in bit/s on the wire, row = origin, one matrix each ``step_s``."""
+    """Demands over one loop: ``matrix_bps`` [t, n, n], bit/s on the wire, row = origin, one matrix each ``step_s``."""
 
     routers: tuple[str, ...]
     matrix_bps: Floats
@@ -43,7 +43,7 @@ class Recording:
         return mixed
 
     def means(self, start: datetime, end: datetime, step: timedelta) -> Floats:
-        """[k, n, n] exact mean of ``at`` over each cell [start + i step, start + (i + 1) step) that begins before end."""
+        """[k, n, n] exact mean of ``at`` over each cell [start + i step, start + (i+1) step) that begins before end."""
         cells = max(0, -((start - end) // step))
         edges = np.array([_loop_seconds(start) + i * step.total_seconds() for i in range(cells + 1)])
         total = self._integral(edges)
@@ -87,7 +87,7 @@ def demand_matrix(lab: LabFile, when: datetime) -> tuple[tuple[str, ...], Floats
 
 
 def history(lab: LabFile, start: datetime, end: datetime, step: timedelta = timedelta(minutes=5)) -> Floats:
-    """Mean demands [k, n, n] in bit/s over each step from ``start`` until ``end``, as the live traffic would have been."""
+    """Mean demands [k, n, n] in bit/s over each step from ``start`` until ``end``, as live traffic would have been."""
     return recording(lab).means(start, end, step)
 
 

@@ -1,4 +1,4 @@
-"""The sender of all the lab's traffic: one process, a socket in each host namespace. ``python -m twin.lab.sender NAME``."""
+"""Sends all the lab's traffic: one process, a socket in each host namespace. ``python -m twin.lab.sender NAME``."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 
 from twin.lab.lab import load
-from twin.lab.pacing import Pacer
+from twin.lab.pacing import Floats, Pacer
 from twin.lab.plan import LabPlan
 from twin.lab.recording import Recording, recording
 from twin.lab.teardown import NETNS
@@ -81,10 +81,11 @@ class Sender:
             time.sleep(max(0.0, instant + TICK_S - time.monotonic()))
         self.report(pacer)
 
-    def _rates(self) -> "np.ndarray":
+    def _rates(self) -> Floats:
         matrix = self.recording.at(now())
         wanted = matrix[[d.origin for d in self.demands], [d.destination for d in self.demands]]
-        return wanted / (8 * (len(self.payload) + HEADERS))
+        rates: Floats = wanted / (8 * (len(self.payload) + HEADERS))
+        return rates
 
     def report(self, pacer: Pacer) -> None:
         """Replace the report file in one step."""

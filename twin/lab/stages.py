@@ -13,6 +13,7 @@ from twin.lab.plan import RouterPlan
 from twin.lab.texts import IFTABLE_CACHE_TIMEOUT, sysctls
 
 FRR = "/usr/lib/frr"
+FRR_TEMPORARY = "/var/tmp"  # noqa: S108 - where FRR keeps crash logs; each router is given its own
 _WITH_SNMP = {"zebra", "ospfd", "bgpd", "ospf6d", "isisd"}
 
 
@@ -56,7 +57,7 @@ def router_namespace(
         namespace=router.namespace,
         hostname=router.name,
         groups=[str(g) for g in groups],
-        binds=[(str(m.group), f"{d}/cg/{name}") for name, m in meters.items()] + [(f"{d}/tmp", "/var/tmp")],
+        binds=[(str(m.group), f"{d}/cg/{name}") for name, m in meters.items()] + [(str(d / "tmp"), FRR_TEMPORARY)],
         sysctls=sysctls(router),
         stages=[
             links[:1],

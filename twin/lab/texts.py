@@ -120,8 +120,7 @@ def lldpd_conf() -> str:
 def router_links(router: RouterPlan) -> str:
     """``ip -batch`` inside the router's namespace; FRR adds the addresses of all but ``mgmt``."""
     lines = ["link set lo up", f"addr add {router.management} dev {MANAGEMENT}", f"link set {MANAGEMENT} up"]
-    for wire in router.wires:
-        lines.append(f"link set {wire.name} alias to-{wire.peer} mtu {wire.mtu} up")
+    lines += [f"link set {wire.name} alias to-{wire.peer} mtu {wire.mtu} up" for wire in router.wires]
     return "\n".join([*lines, f"link set {EDGE} alias hosts up", ""])
 
 

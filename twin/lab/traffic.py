@@ -6,10 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,15 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import twin
-from twin.lab.build import join_control
-from twin.lab.machine import environment
+from twin.lab.background import last_line, spawn, until
 from twin.lab.plan import LabPlan
 from twin.lab.recording import recording
 from twin.lab.spec import LabFile
 from twin.vocab.errors import NettwinError, UsageError
 
 REPORT_FILE = "traffic.json"
+SENDER = "twin.lab.sender"
 START_PATIENCE_S = 20.0
 STOP_PATIENCE_S = 5.0
 
@@ -60,27 +55,12 @@ def start(file: LabFile, lab: LabPlan) -> TrafficStatus:
         raise UsageError(f"{lab.name}: its traffic already runs")
     recording(file)
     (lab.directory / REPORT_FILE).unlink(missing_ok=True)
-    process = _spawn(lab)
-    join_control(lab.name, process.pid)
-    if not _until(lambda: status(lab).running or process.poll() is not None, START_PATIENCE_S):
+    process = spawn(lab, SENDER, [lab.name], lab.directory / "sender.log")
+    if not until(lambda: status(lab).running or process.poll() is not None, START_PATIENCE_S):
         process.kill()
     if process.poll() is not None:
-        raise NettwinError(f"{lab.name}: the traffic sender does not start: {_last_line(lab.directory / 'sender.log')}")
+        raise NettwinError(f"{lab.name}: the traffic sender does not start: {last_line(lab.directory / 'sender.log')}")
     return status(lab)
-
-
-def _spawn(lab: LabPlan) -> "subprocess.Popen[bytes]":
-    package = str(Path(twin.__file__).parents[1])
-    with (lab.directory / "sender.log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "twin.lab.sender", lab.name],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env=environment(PYTHONPATH=package, OPENBLAS_NUM_THREADS="1", POLARS_MAX_THREADS="1"),
-            start_new_session=True,
-        )
 
 
 def stop(lab: LabPlan) -> TrafficStatus:
@@ -89,7 +69,7 @@ def stop(lab: LabPlan) -> TrafficStatus:
     if not found.running or found.pid is None:
         raise UsageError(f"{lab.name}: no traffic runs")
     os.kill(found.pid, signal.SIGTERM)
-    if not _until(lambda: not status(lab).running, STOP_PATIENCE_S):
+    if not until(lambda: not status(lab).running, STOP_PATIENCE_S):
         os.kill(found.pid, signal.SIGKILL)
     return status(lab)
 
@@ -127,19 +107,5 @@ def _is_sender(pid: int, name: str) -> bool:
     """Whether that process is still this lab's sender and not another one that was given its number."""
     with contextlib.suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return b"twin.lab.sender" in words and name.encode() in words
+        return SENDER.encode() in words and name.encode() in words
     return False
-
-
-def _until(done: Callable[[], bool], patience: float) -> bool:
-    deadline = time.monotonic() + patience
-    while not done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def _last_line(file: Path) -> str:
-    lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "nothing in its log"

@@ -1,4 +1,4 @@
-"""FRR's vty socket: command + NUL in; text + three NULs + a status byte (0 = done) out. What vtysh does, without a fork."""
+"""FRR's vty socket, without vtysh: command + NUL in; text + three NULs + a status byte (0 = done) out."""
 
 from __future__ import annotations
 
