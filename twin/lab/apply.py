@@ -17,7 +17,7 @@ from lxml import etree
 
 from twin.config import yang
 from twin.config.yang_names import BASE, parser
-from twin.lab.netconf import NETCONF_ERRORS, session
+from twin.lab.netconf_client import NETCONF_ERRORS, session
 from twin.vocab.change import Change, SetEnabled, Step
 from twin.vocab.config import DeviceConfig
 from twin.vocab.errors import NettwinError, UsageError

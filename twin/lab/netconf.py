@@ -1,24 +1,15 @@
-"""NETCONF of one router: the files and programs of its server (sshd in front of netconfd), and a client session."""
+"""The NETCONF server of one router: files and programs (sshd in front of netconfd)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
-
-from ncclient import manager
-from ncclient.operations import OperationError, RPCError, TimeoutExpiredError
-from ncclient.transport import AuthenticationError, SSHError, SSHUnknownHostError, TransportError
 
 from twin.config import yang
 from twin.lab.keys import NETCONF_USER, write_private
 from twin.lab.machine import environment
 from twin.lab.stages import Step
 from twin.vocab.config import DeviceConfig
-from twin.vocab.errors import NettwinError, UsageError
-from twin.vocab.inventory import Device
 
 PORT = 830
 YANG = Path(__file__).with_name("yang")
@@ -33,7 +24,6 @@ MODULES = (
     "nettwin-lab-router",
 )
 SSH_RUN = Path("/run/sshd")
-NETCONF_ERRORS = (RPCError, OperationError, TimeoutExpiredError, SSHError, TransportError, OSError)
 
 
 def write_files(
@@ -125,52 +115,3 @@ def _sshd_config(directory: Path, address: IPv4Address, host_key: Path) -> str:
             "",
         ]
     )
-
-
-@contextmanager
-def session(device: Device) -> Iterator[Any]:
-    """An ncclient manager for one device, its host key pinned, closed at the end.
-
-    Raises:
-        UsageError: the device has no NETCONF access.
-        NettwinError: it can't be reached, shows another host key, or refuses the key.
-    """
-    opened = _connect(device)
-    try:
-        yield opened
-    finally:
-        close(opened)
-
-
-def close(opened: Any) -> None:
-    """End a session, whatever state it is in."""
-    try:
-        opened.close_session()
-    except NETCONF_ERRORS:
-        opened._session.close()  # noqa: SLF001 ncclient has no public way to drop a connection that no longer answers
-
-
-def _connect(device: Device) -> Any:
-    access = device.netconf
-    if access is None:
-        raise UsageError(f"{device.name}: no NETCONF access is configured")
-    try:
-        return manager.connect(
-            host=device.address,
-            port=access.port,
-            username=access.user,
-            key_filename=access.key_file,
-            password=access.password.reveal() if access.password else None,
-            hostkey_b64=access.host_key,
-            hostkey_verify=True,
-            allow_agent=False,
-            look_for_keys=False,
-            timeout=access.timeout,
-            device_params={"name": access.handler},
-        )
-    except SSHUnknownHostError as problem:
-        raise NettwinError(f"{device.name}: {device.address} shows another host key than the pinned one") from problem
-    except AuthenticationError as problem:
-        raise NettwinError(f"{device.name}: NETCONF at {device.address} refuses user {access.user}") from problem
-    except (*NETCONF_ERRORS, EOFError) as problem:
-        raise NettwinError(f"{device.name}: no NETCONF session with {device.address}: {problem}") from problem
