@@ -9,7 +9,7 @@ import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from twin.lab import agent, cgroups, keys, netconf, stages, texts
+from twin.lab import agent_state, cgroups, keys, netconf, stages, texts
 from twin.lab.background import join, spawn
 from twin.lab.machine import environment, run
 from twin.lab.plan import LabPlan, RouterPlan, device_config
@@ -123,7 +123,7 @@ def _write_netconf(lab: LabPlan, router: RouterPlan, secrets: keys.Keys) -> Path
 def start_agent(lab: LabPlan, secrets: keys.Keys) -> None:
     """The process that makes FRR follow NETCONF; it waits for the routers' servers by itself."""
     targets = [
-        agent.Target(
+        agent_state.Target(
             name=router.name,
             address=str(router.management.ip),
             user=keys.NETCONF_USER,
@@ -135,11 +135,11 @@ def start_agent(lab: LabPlan, secrets: keys.Keys) -> None:
         for router in lab.routers.values()
     ]
     told = lab.directory / "agent.json"
-    agent.write(told, agent_state(lab), targets)
+    agent_state.write(told, agent_report(lab), targets)
     spawn(lab, "twin.lab.agent", [str(told)], lab.directory / "agent.log")
 
 
-def agent_state(lab: LabPlan) -> Path:
+def agent_report(lab: LabPlan) -> Path:
     return lab.directory / "agent-state.json"
 
 

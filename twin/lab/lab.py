@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from twin.lab import build, cgroups, keys, ready, teardown, traffic
 from twin.lab.apply import Check, State
@@ -21,14 +18,13 @@ from twin.lab.machine import HASH_SEED, require
 from twin.lab.plan import RUN, LabPlan, plan
 from twin.lab.ready import Health, Progress
 from twin.lab.spec import LabFile, checked
+from twin.lab.stored import recall, remember
 from twin.lab.vty import Vty
 from twin.vocab.change import Change
 from twin.vocab.errors import NettwinError, UsageError
 from twin.vocab.inventory import Device, NetconfAccess, SnmpAccess, SnmpV3
 
-_LAB_FILE = "lab.json"
 _SECRETS = "secrets"
-_FILE_FORM: TypeAdapter[LabFile] = TypeAdapter(LabFile)
 
 
 @dataclass(frozen=True)
@@ -195,7 +191,7 @@ def _silent(what: str, done: int, total: int) -> None: ...
 
 
 def _build(file: LabFile, lab: LabPlan, report: Progress) -> None:
-    _remember(file, lab)
+    remember(file, lab)
     secrets = keys.make(lab.directory / _SECRETS)
     report("wires", 0, 1)
     build.wire(lab)
@@ -205,15 +201,6 @@ def _build(file: LabFile, lab: LabPlan, report: Progress) -> None:
     build.launch(lab, namespaces)
     report("processes", len(lab.routers), len(lab.routers))
     ready.wait(lab, secrets, report)
-
-
-def _remember(file: LabFile, lab: LabPlan) -> None:
-    """The lab's own copy of its file and demands: whoever asks later needs no path."""
-    if file.traffic is not None:
-        copy = lab.directory / "demands.parquet"
-        shutil.copyfile(file.traffic.demands, copy)
-        file = replace(file, traffic=replace(file.traffic, demands=copy))
-    (lab.directory / _LAB_FILE).write_bytes(_FILE_FORM.dump_json(file))
 
 
 @contextmanager
@@ -250,11 +237,7 @@ def load(name: str) -> Lab:
     Raises:
         UsageError: there is none of that name.
     """
-    stored = RUN / name / _LAB_FILE
-    if not stored.is_file():
-        there = ", ".join(labs())
-        raise UsageError(f"no lab {name!r} is up here" + (f"; there is {there}" if there else ""))
-    file = _FILE_FORM.validate_json(stored.read_bytes())
+    file = recall(name)
     return Lab(file, plan(file))
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from twin.lab import agent
-from twin.lab.build import agent_state
+from twin.lab import agent_state
+from twin.lab.build import agent_report
 from twin.lab.keys import Keys
 from twin.lab.machine import environment, run
 from twin.lab.plan import LabPlan, RouterPlan
@@ -136,7 +136,7 @@ def lldp_missing(router: RouterPlan) -> str | None:
 def netconf_missing(lab: LabPlan, router: RouterPlan) -> str | None:
     """As the agent sees it, which holds a session with every router."""
     try:
-        found = agent.states(agent_state(lab)).get(router.name)
+        found = agent_state.states(agent_report(lab)).get(router.name)
     except (NettwinError, OSError) as problem:
         return f"its agent ({problem})"
     if found is None:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from twin.lab.lab import load
 from twin.lab.pacing import Floats, Pacer
-from twin.lab.plan import LabPlan
+from twin.lab.plan import LabPlan, plan
 from twin.lab.recording import Recording, recording
+from twin.lab.stored import recall
 from twin.lab.teardown import NETNS
 from twin.vocab.time import now
 
@@ -136,21 +136,20 @@ def targets(address: IPv4Address, flows: int) -> Iterator[tuple[str, int]]:
 
 def main(name: str) -> None:
     """Send until told to stop (SIGTERM)."""
-    lab = load(name)
-    traffic = lab.file.traffic
-    assert traffic is not None
-    sockets = open_sockets(lab.plan)
-    routers = list(lab.plan.routers.values())
+    file = recall(name)
+    lab = plan(file)
+    assert file.traffic is not None
+    sockets, routers = open_sockets(lab), list(lab.routers.values())
     demands = [
-        Demand(i, j, sockets[i], targets(destination.host.ip, traffic.flows))
+        Demand(i, j, sockets[i], targets(destination.host.ip, file.traffic.flows))
         for i in range(len(routers))
         for j, destination in enumerate(routers)
         if i != j
     ]
     with contextlib.suppress(PermissionError):
         os.nice(NICENESS)
-    payload = bytes(traffic.packet - HEADERS)
-    sender = Sender(recording(lab.file), demands, payload, lab.plan.directory / REPORT_FILE)
+    payload = bytes(file.traffic.packet - HEADERS)
+    sender = Sender(recording(file), demands, payload, lab.directory / REPORT_FILE)
     signal.signal(signal.SIGTERM, lambda *_: setattr(sender, "stopping", True))
     sender.run()
 
