@@ -26,45 +26,26 @@ def frame_schema(kind: str, fields: Sequence[str] | None = None) -> dict[str, pl
 
 
 def to_frame(block: Block) -> pl.DataFrame:
-    """All columns of the kind, in schema order.
-
-    Raises:
-        ValueError: a key or text value is not text that UTF-8 can carry.
-    """
+    """All columns of the kind, in schema order."""
     schema = frame_schema(block.kind)
-    columns = [_key(block.kind, key, block.keys[key]) for key in KINDS[block.kind].keys]
+    columns = [pl.Series(key, block.keys[key].tolist(), dtype=pl.String) for key in KINDS[block.kind].keys]
     columns.append(pl.Series("at", block.at).dt.replace_time_zone("UTC"))
     for name in KINDS[block.kind].fields:
         column = block.fields.get(name)
         if column is None:
             columns.append(pl.Series(name, [None], dtype=schema[name]).new_from_index(0, len(block)))
         else:
-            columns.append(_nullable(block.kind, name, column))
+            columns.append(_nullable(name, column))
     return pl.DataFrame(columns)
 
 
-def _nullable(kind: str, name: str, column: Column) -> pl.Series:
+def _nullable(name: str, column: Column) -> pl.Series:
     if column.values.dtype == object:
-        values = column.values.copy()
-        values[~column.valid] = None
-        return _text(kind, name, values)
-    return pl.select(
-        pl.when(pl.Series(column.valid)).then(pl.Series(np.ascontiguousarray(column.values))).alias(name)
-    ).to_series()
-
-
-def _key(kind: str, name: str, values: Array) -> pl.Series:
-    texts = _text(kind, name, values)
-    if texts.null_count():
-        raise ValueError(f"{kind}.{name} holds something that is not text")
-    return texts
-
-
-def _text(kind: str, name: str, values: Array) -> pl.Series:
-    try:
-        return pl.Series(name, values.tolist(), dtype=pl.String, strict=True)
-    except (TypeError, UnicodeError) as problem:
-        raise ValueError(f"{kind}.{name} holds something that is not text") from problem
+        texts = column.values.copy()
+        texts[~column.valid] = None
+        return pl.Series(name, texts.tolist(), dtype=pl.String)
+    values = pl.when(pl.Series(column.valid)).then(pl.Series(np.ascontiguousarray(column.values)))
+    return pl.select(values.alias(name)).to_series()
 
 
 def to_block(kind: str, frame: pl.DataFrame, fields: Sequence[str]) -> Block:

@@ -73,7 +73,7 @@ class InfluxStore:
         try:
             self._find_or_make_database()
         except BaseException:
-            self._client.close()
+            self.close()
             raise
 
     def write(self, blocks: Sequence[Block], batch: Batch | None = None) -> None:  # noqa: ARG002 - see below
@@ -198,7 +198,7 @@ class InfluxStore:
                 for result in json.loads(line).get("results", ()):
                     if "error" in result:
                         raise StoreError(f"InfluxDB {self._url}: {result['error']}")
-                    yield from result.get("series", ())
+                    yield from (part for part in result.get("series", ()) if "values" in part)
         except (urllib3.exceptions.HTTPError, ValueError) as problem:
             raise self._error(problem) from problem
         finally:

@@ -22,11 +22,12 @@ def accepted(blocks: Sequence[Block]) -> dict[str, Block]:
     """Blocks -> one checked block a kind, without rows in which nothing was measured.
 
     Raises:
-        ValueError: a block does not fit the schema, or has a time outside the years 1970 to 2199.
+        ValueError: a block does not fit the schema, has a time outside the years 1970 to 2199, or text that is none.
     """
     by_kind: defaultdict[str, list[Block]] = defaultdict(list)
     for block in blocks:
         _check_times(block.checked())
+        _check_texts(block)
         by_kind[block.kind].append(_finite(block))
     joined = (concat(parts) for parts in by_kind.values())
     kept = ((block, measured(block)) for block in joined)
@@ -45,6 +46,16 @@ def _check_times(block: Block) -> None:
     outside = (block.at < _EARLIEST) | (block.at >= _LATEST)
     if outside.any():
         raise ValueError(f"kind {block.kind!r}: {block.at[outside][0]} is not a time to store")
+
+
+def _check_texts(block: Block) -> None:
+    texts = dict(block.keys)
+    texts |= {name: c.values[c.valid] for name, c in block.fields.items() if c.values.dtype == object}
+    for name, values in texts.items():
+        try:
+            "".join(values.tolist()).encode()
+        except (TypeError, UnicodeError) as problem:
+            raise ValueError(f"kind {block.kind!r}: {name} holds something that is not text") from problem
 
 
 def _finite(block: Block) -> Block:
