@@ -1,8 +1,8 @@
 """Split-conformal intervals: how far each quantile must move from the median to be right as often as it says.
 
 Multiplicative form of conformalized quantile regression (Romano, Patterson, Candes 2019): factors on the distance
-from the median, half from the series' own errors and half from those of all series. They only widen: a day and a
-half of calibration is no ground for narrowing.
+from the median, half from the series' own errors and half from those of all series. They only widen: a few days
+of calibration are no ground for narrowing.
 """
 
 from __future__ import annotations

@@ -125,9 +125,9 @@ def _read_description(path: Path) -> _Description:
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         tensors = torch.load(path, weights_only=True, map_location="cpu")
-    except OSError as problem:
-        raise ModelFileError(f"{path}: can't be read: {problem.strerror}") from problem
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as problem:
+    except FileNotFoundError as problem:
+        raise ModelFileError(f"{path}: no saved model: {problem.strerror}") from problem
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as problem:
         raise ModelFileError(f"{path}: damaged: not a file of tensors") from problem
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise ModelFileError(f"{path}: damaged: not a file of tensors")

@@ -21,6 +21,7 @@ _ANCHORS = 10
 _STATISTICS = 14
 _HOUR = 12
 _BLEND_LOGIT = 3.0
+_NARROW = -1.5
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,12 @@ class LoadNetwork(nn.Module):
         self._begin_at_the_blend()
 
     def _begin_at_the_blend(self) -> None:
-        """Before any training the median is (almost) the profile-and-decay blend."""
+        """Before any training the median is (almost) the profile-and-decay blend, with modest intervals around it."""
         with torch.no_grad():
             self.out.weight.mul_(0.1)
             bias = self.out.bias.view(self.config.patch, _ANCHORS + len(LEVELS))
-            bias.zero_()
-            bias[:, _ANCHORS - 1] = _BLEND_LOGIT
+            bias[:, :_ANCHORS], bias[:, _ANCHORS:] = 0.0, _NARROW
+            bias[:, _ANCHORS - 1], bias[:, _ANCHORS + LEVELS.index(0.5)] = _BLEND_LOGIT, 0.0
 
     def forward(self, context: Tensor, known: Tensor, slot: Tensor) -> Tensor:
         """Quantiles [B, horizon, level], increasing in the last axis, in the unit of the context.

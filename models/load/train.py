@@ -22,26 +22,26 @@ from twin.vocab.time import FIVE_MINUTES, now, to_datetime
 
 Progress = Callable[[float, str], None]
 
-LEAST_TRAINING = 4 * DAY
-_HELD = DAY + DAY // 2
+LEAST_TRAINING = 7 * DAY
 _RATE = 2e-3
-_WARM_UP = 100
+_WARM_UP = 0.06
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """One head: its network, share of the budget and windows per step."""
+    """One head: its network, share of the budget, windows per step, and steps held out of training to calibrate."""
 
     name: str
     config: NetworkConfig
     share: float
     batch: int
+    held: int
 
 
 _PLANS = (
-    _Plan("1 hour", NetworkConfig(horizon=12, patch=1, centre="last", decay=48.0), 0.45, 256),
-    _Plan("1 day", NetworkConfig(horizon=DAY, patch=12, centre="day", decay=96.0), 0.55, 96),
+    _Plan("1 hour", NetworkConfig(horizon=12, patch=1, centre="last", decay=48.0), 0.45, 256, DAY * 3 // 2),
+    _Plan("1 day", NetworkConfig(horizon=DAY, patch=12, centre="day", decay=96.0), 0.55, 96, DAY * 5 // 2),
 )
 
 
@@ -69,10 +69,10 @@ def train(
     progress: Progress | None = None,
     threads: int = 2,
 ) -> Forecaster:
-    """Fit one global model to all usable series of a panel and calibrate its intervals on the last 36 hours.
+    """Fit one global model to all usable series of a panel and calibrate its intervals on the last days.
 
     Args:
-        panel: at least 4 days; series with less than a day of known values in the last week are left out (logged).
+        panel: at least 7 days; series with less than a day of known values in the last week are left out (logged).
         budget_seconds: wall time for everything; ignored if ``steps`` is given.
         steps: optimiser steps of all heads together: then the same panel, seed and threads give the same model.
         progress: told the share done (0 ... 1) and the phase.
@@ -85,11 +85,10 @@ def train(
     tell = progress or (lambda _share, _text: None)
     with limited_threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        examples = Examples(good, _HELD, seed)
         heads, done = [], 0.0
         for plan in _PLANS:
-            network = _fit(plan, examples, budget.share(plan.share), _Part(tell, done, plan))
-            heads.append(Head(network, calibrate(network, good, _HELD)))
+            network = _fit(plan, Examples(good, plan.held, seed), budget.share(plan.share), _Part(tell, done, plan))
+            heads.append(Head(network, calibrate(network, good, plan.held)))
             done += plan.share
     tell(1.0, "done")
     first, last = to_datetime(good.at[0]), to_datetime(good.at[-1] + FIVE_MINUTES)
@@ -129,7 +128,7 @@ def _fit(plan: _Plan, examples: Examples, budget: _Budget, tell: Callable[[float
     start, step = time.monotonic(), 0
     while (spent := budget.spent(step, time.monotonic() - start)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = _RATE * min(1.0, (step + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * spent))
+            group["lr"] = _RATE * min(1.0, 0.02 + spent / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * spent))
         loss = _loss(network, examples.batch(plan.batch, plan.config.horizon))
         optimiser.zero_grad()
         torch.autograd.backward(loss)
