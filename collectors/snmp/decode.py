@@ -73,7 +73,10 @@ def decode(device: str, reading: Reading) -> Decoded:
         _bgp_block(device, reading),
         _route_block(device, reading),
     )
-    return Decoded(tuple(b for b in blocks if b is not None), _observed(device, named, reading), (*reading.cut, *flags))
+    observed = _observed(device, named, reading)
+    if lost := len(reading.of("lldp_remote")) - len(observed.lldp):
+        flags.append(f"lldp: {lost} neighbours at ports that are no known interface: left out")
+    return Decoded(tuple(b for b in blocks if b is not None), observed, (*reading.cut, *flags))
 
 
 def _named_interfaces(reading: Reading) -> tuple[dict[str, Row], list[str]]:

@@ -1,0 +1,159 @@
+"""A table of canned answers in place of the wire, and a real net-snmp agent on loopback."""
+
+from __future__ import annotations
+
+import bisect
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from collectors.failures import FailureStatus, PollError
+from collectors.profiles import ProfileSet, load_profiles
+from collectors.snmp.walk import walk_columns
+from collectors.snmp.wire import Oid, Value, Walk, parse_oid
+from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c
+
+PROFILES = Path(__file__).parents[2] / "configs" / "profiles"
+SNMPD_CONF = """
+agentAddress udp:127.0.0.1:{port}
+rocommunity public
+rocommunity narrow default .1.3.6.1.2.1.2.1
+createUser twin SHA-256 authpass123 AES privpass123
+rouser twin authpriv
+createUser old MD5 authpass123 DES privpass123
+rouser old authpriv
+createUser newer SHA-512 authpass123
+rouser newer auth
+sysName box
+sysObjectID 1.3.6.1.4.1.8072.3.2.10
+extend cpuTimeUs /bin/echo 123456
+extend memoryUsedBytes /bin/echo 1000
+extend memoryTotalBytes /bin/echo 4000
+"""
+
+
+@dataclass
+class CannedAgent:
+    """An agent that has exactly these objects, and remembers what it was asked."""
+
+    table: Mapping[Oid, Value]
+    asked: list[Oid] = field(default_factory=list)
+    most: int = 10_000
+
+    async def get(self, oids: Sequence[Oid]) -> Mapping[Oid, Value]:
+        self.asked += oids
+        return {oid: self.table[oid] for oid in oids if oid in self.table}
+
+    async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int) -> Walk:
+        return await walk_columns(self.bulk, columns, repetitions=25, rows=rows, max_rows=max_rows)
+
+    async def bulk(self, oids: Sequence[Oid], repetitions: int) -> list[tuple[Oid, Value | None]]:
+        self.asked += oids
+        ordered = sorted(self.table)
+        starts = [bisect.bisect_right(ordered, oid) for oid in oids]
+        answer: list[tuple[Oid, Value | None]] = []
+        for step in range(repetitions):
+            for start, oid in zip(starts, oids, strict=True):
+                here = ordered[start + step] if start + step < len(ordered) else None
+                answer.append((oid, None) if here is None else (here, self.table[here]))
+        return answer[: self.most]
+
+
+@dataclass
+class CannedEngine:
+    """Devices by name: canned objects, a failure, or a coroutine that never ends."""
+
+    devices: Mapping[str, Mapping[Oid, Value] | FailureStatus | Exception]
+    agents: dict[str, CannedAgent] = field(default_factory=dict)
+    closed: bool = False
+
+    async def agent(self, device: Device) -> CannedAgent:
+        known = self.devices[device.name]
+        if isinstance(known, Exception):
+            raise known
+        if isinstance(known, str):
+            raise PollError(known, f"canned {known}")
+        return self.agents.setdefault(device.name, CannedAgent(known))
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+Canned = Callable[[Mapping[str, Mapping[Oid, Value] | FailureStatus | Exception]], CannedEngine]
+
+
+@pytest.fixture
+def canned() -> Canned:
+    return CannedEngine
+
+
+@pytest.fixture
+def canned_agent() -> type[CannedAgent]:
+    return CannedAgent
+
+
+def _recording(path: Path) -> dict[Oid, Value]:
+    """``oid|type|value`` lines: i = number, s = text, x = hexadecimal octets, o = object identifier."""
+    table: dict[Oid, Value] = {}
+    for line in path.read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            oid, kind, value = line.split("|", 2)
+            read: dict[str, Callable[[str], Value]] = {
+                "i": int,
+                "s": str.encode,
+                "x": bytes.fromhex,
+                "o": parse_oid,
+            }
+            table[parse_oid(oid)] = read[kind.strip()](value)
+    return table
+
+
+@pytest.fixture
+def recording() -> Callable[[Path], dict[Oid, Value]]:
+    return _recording
+
+
+@pytest.fixture(scope="session")
+def profiles() -> ProfileSet:
+    return load_profiles(PROFILES)
+
+
+@pytest.fixture
+def v2c() -> SnmpAccess:
+    return SnmpAccess(SnmpV2c(Secret("public")), timeout=0.5, retries=0)
+
+
+@pytest.fixture(scope="session")
+def snmpd_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Debian's snmpd with a configuration of its own, as whoever runs the tests."""
+    if shutil.which("snmpd") is None:
+        pytest.skip("Debian's snmpd is not installed")
+    home = tmp_path_factory.mktemp("snmpd")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    (home / "agent.conf").write_text(SNMPD_CONF.format(port=port))
+    arguments = ["-f", "-r", "-C", "-c", str(home / "agent.conf"), "-Lf", str(home / "log"), "-I", "-smux"]
+    environment = os.environ | {"SNMP_PERSISTENT_DIR": str(home / "persist"), "MIBS": ""}
+    agent = subprocess.Popen(["snmpd", *arguments], env=environment, cwd=home)
+    try:
+        _wait_until_up(agent, home / "log")
+        yield port
+    finally:
+        agent.terminate()
+        agent.wait(10)
+
+
+def _wait_until_up(agent: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 10
+    while not (log.exists() and "NET-SNMP version" in log.read_text()):
+        if agent.poll() is not None or time.monotonic() > end:
+            pytest.fail(f"snmpd did not start: {log.read_text() if log.exists() else ''}")
+        time.sleep(0.05)

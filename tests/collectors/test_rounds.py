@@ -1,0 +1,178 @@
+"""A round: every device ends as a value, in time, and is stored as such."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from collectors.failures import Failed, PollError
+from collectors.profiles import ProfileSet
+from collectors.rounds import Limits, Polled, Poller, Round
+from collectors.snmp.wire import Oid, Value
+from twin.vocab.errors import UsageError
+from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c, SnmpV3
+
+Table = dict[Oid, Value]
+Canned = Callable[[Mapping[str, Any]], Any]
+
+
+@pytest.fixture
+def good(recording: Callable[[Path], Table]) -> Table:
+    return recording(Path(__file__).parent / "cases" / "everything.snmprec")
+
+
+def devices(access: SnmpAccess, *names: str) -> list[Device]:
+    return [Device(name, "192.0.2.1", access) for name in names]
+
+
+def polled(result: Round, name: str) -> Polled:
+    (only,) = result.results[name]
+    assert isinstance(only, Polled)
+    return only
+
+
+def test_a_round_gives_one_block_a_kind_and_a_row_for_every_device(
+    profiles: ProfileSet, v2c: SnmpAccess, canned: Canned, good: Table
+) -> None:
+    engine = canned({"r1": good, "r2": good, "r3": "silent", "r4": "auth"})
+    with Poller(profiles, engine=lambda: engine) as poller:
+        result = poller.round(devices(v2c, "r1", "r2", "r3", "r4"))
+    blocks = {block.kind: block for block in result.blocks()}
+    assert len(blocks["interface"]) == 4
+    statuses = {row["device"]: (row["status"], row["values"] > 0) for row in blocks["poll"].rows()}
+    assert statuses == {"r1": ("ok", True), "r2": ("ok", True), "r3": ("silent", False), "r4": ("auth", False)}
+    assert result.observed().keys() == {"r1", "r2"}
+    assert {failed.device for failed in result.failures()} == {"r3", "r4"}
+    assert engine.closed
+
+
+def test_a_broken_device_is_an_error_and_the_others_do_not_notice(
+    profiles: ProfileSet, v2c: SnmpAccess, canned: Canned, good: Table
+) -> None:
+    with Poller(profiles, engine=lambda: canned({"r1": ZeroDivisionError("bug"), "r2": good})) as poller:
+        result = poller.round(devices(v2c, "r1", "r2"))
+    assert result.failures() == [replace(result.failures()[0], status="error", reason="ZeroDivisionError: bug")]
+    assert polled(result, "r2").status == "ok"
+
+
+class _Stalling:
+    """An agent that tells its system group and then nothing, for ever."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def get(self, oids: list[Oid]) -> Table:
+        return {oid: self._table[oid] for oid in oids if oid in self._table}
+
+    async def walk(self, _columns: list[Oid], *, rows: int, max_rows: int) -> Any:
+        await asyncio.sleep(3600)
+
+
+class _StallingEngine:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def agent(self, _device: Device) -> _Stalling:
+        return _Stalling(self._table)
+
+    async def close(self) -> None: ...
+
+
+def test_a_stalling_device_is_cut_off_and_what_it_gave_is_kept(
+    profiles: ProfileSet, v2c: SnmpAccess, good: Table
+) -> None:
+    began = time.monotonic()
+    with Poller(profiles, limits=Limits(snmp_deadline=0.2), engine=lambda: _StallingEngine(good)) as poller:
+        result = polled(poller.round(devices(v2c, "r1")), "r1")
+    assert time.monotonic() - began < 2
+    assert result.status == "partial"
+    assert "stopped after 0.2 s" in result.flags
+    assert result.observed is not None
+    assert result.observed.system_name == "core1"
+
+
+@pytest.fixture
+def good_engine(canned: Canned, good: Table) -> Any:
+    return canned({"r1": good})
+
+
+def test_a_silent_table_ends_the_reading_of_that_device(
+    profiles: ProfileSet, v2c: SnmpAccess, good_engine: Any, canned_agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def silent(_self: Any, oids: list[Oid], _count: int) -> Any:
+        asked.append(len(oids))
+        raise PollError("silent", "no answer")
+
+    monkeypatch.setattr(canned_agent, "bulk", silent)
+    with Poller(profiles, engine=lambda: good_engine) as poller:
+        result = polled(poller.round(devices(v2c, "r1")), "r1")
+    assert "interfaces: no answer" in result.flags
+    assert len(set(asked)) == 1
+
+
+def test_two_devices_of_one_name_are_refused(profiles: ProfileSet, v2c: SnmpAccess) -> None:
+    with Poller(profiles) as poller, pytest.raises(UsageError, match="'r1' stands for several"):
+        poller.round(devices(v2c, "r1", "r1"))
+
+
+def test_an_unknown_profile_is_refused_before_anything_is_sent(
+    profiles: ProfileSet, v2c: SnmpAccess, canned: Canned
+) -> None:
+    engine = canned({})
+    odd = replace(devices(v2c, "r1")[0], profiles=("nosuch",))
+    with Poller(profiles, engine=lambda: engine) as poller, pytest.raises(UsageError, match="nosuch"):
+        poller.round([odd])
+
+
+def test_progress_hears_of_each_result(profiles: ProfileSet, v2c: SnmpAccess, canned: Canned, good: Table) -> None:
+    heard: list[Polled | Failed] = []
+    with Poller(profiles, engine=lambda: canned({"r1": good, "r2": "silent"})) as poller:
+        poller.round(devices(v2c, "r1", "r2"), progress=heard.append)
+    assert sorted(result.device for result in heard) == ["r1", "r2"]
+
+
+def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
+    profiles: ProfileSet, v2c: SnmpAccess, canned: Canned, good: Table
+) -> None:
+    engine = canned({"r1": "silent"})
+    with structlog.testing.capture_logs() as logs, Poller(profiles, engine=lambda: engine) as poller:
+        poller.round(devices(v2c, "r1"))
+        poller.round(devices(v2c, "r1"))
+        engine.devices["r1"] = good
+        poller.round(devices(v2c, "r1"))
+    assert [entry["event"] for entry in logs] == ["poll_failed", "poll_recovered"]
+
+
+def test_an_empty_inventory_is_an_empty_round(profiles: ProfileSet) -> None:
+    with Poller(profiles) as poller:
+        assert poller.round([]).blocks() == []
+
+
+def test_a_real_agent_good_and_bad_in_one_round(profiles: ProfileSet, snmpd_port: int) -> None:
+    def box(name: str, credentials: SnmpV2c | SnmpV3) -> Device:
+        return Device(name, "127.0.0.1", SnmpAccess(credentials, port=snmpd_port, timeout=0.4, retries=0))
+
+    secret = Secret("authpass123")
+    inventory = [
+        box("v2c", SnmpV2c(Secret("public"))),
+        box("v3", SnmpV3("twin", auth_passphrase=secret, privacy_passphrase=Secret("privpass123"))),
+        box("wrong-community", SnmpV2c(Secret("wrong"))),
+        box("wrong-user", SnmpV3("nobody", auth_passphrase=secret)),
+    ]
+    with Poller(profiles) as poller:
+        first, second = poller.round(inventory), poller.round(inventory, full=False)
+    for result in (first, second):
+        status = {name: results[0].status for name, results in result.results.items()}
+        assert status == {"v2c": "ok", "v3": "ok", "wrong-community": "silent", "wrong-user": "auth"}
+    block = next(b for b in second.blocks() if b.kind == "device")
+    assert [row["cpu_time_us"] for row in block.rows()] == [123456, 123456]
+    assert "authpass123" not in repr(first)

@@ -1,0 +1,105 @@
+"""Recordings of agents -> samples and observed state. A new oddity is a new pair of files in cases/."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collectors.profiles import ProfileSet
+from collectors.snmp.decode import Decoded, decode
+from collectors.snmp.read import Reader
+from collectors.snmp.rows import parse_index
+from collectors.snmp.wire import Oid, Value
+from twin.vocab.inventory import Device, SnmpAccess
+from twin.vocab.plain import to_plain
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.snmprec"))
+Table = dict[Oid, Value]
+
+
+def read(agent: Any, profiles: ProfileSet, access: SnmpAccess, round_: Any = "full") -> Decoded:
+    reader = Reader(agent, Device("dut", "192.0.2.1", access), profiles, round_, {})
+    asyncio.run(reader.run())
+    assert reader.reading is not None
+    return decode("dut", reader.reading)
+
+
+def told(decoded: Decoded) -> dict[str, Any]:
+    """All of it but the times, as JSON."""
+    rows = {b.kind: [{k: v for k, v in row.items() if k != "at"} for row in b.rows()] for b in decoded.blocks}
+    return {"blocks": to_plain(rows), "observed": to_plain(decoded.observed), "flags": list(decoded.flags)}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_a_recording_is_decoded_as_expected(
+    case: Path,
+    profiles: ProfileSet,
+    v2c: SnmpAccess,
+    canned_agent: Callable[[Table], Any],
+    recording: Callable[[Path], Table],
+) -> None:
+    decoded = read(canned_agent(recording(case)), profiles, v2c)
+    assert told(decoded) == json.loads(case.with_suffix(".json").read_text())
+
+
+@pytest.fixture
+def everything(recording: Callable[[Path], Table]) -> Table:
+    return recording(Path(__file__).parent / "cases" / "everything.snmprec")
+
+
+def test_a_fast_round_reads_counters_only(
+    profiles: ProfileSet, v2c: SnmpAccess, canned_agent: Callable[[Table], Any], everything: Table
+) -> None:
+    agent = canned_agent(everything)
+    decoded = read(agent, profiles, v2c, "fast")
+    assert {block.kind for block in decoded.blocks} == {"interface", "device"}
+    assert not any(oid[:7] in {(1, 3, 6, 1, 2, 1, 15), (1, 0, 8802, 1, 1, 2, 1)} for oid in agent.asked)
+
+
+def test_32_bit_counters_are_not_walked_where_64_bit_ones_are_there(
+    profiles: ProfileSet, v2c: SnmpAccess, canned_agent: Callable[[Table], Any], everything: Table
+) -> None:
+    agent = canned_agent(everything)
+    read(agent, profiles, v2c)
+    assert (1, 3, 6, 1, 2, 1, 2, 2, 1, 10) not in agent.asked
+
+
+def test_a_large_routing_table_is_counted_and_not_walked(
+    profiles: ProfileSet, v2c: SnmpAccess, canned_agent: Callable[[Table], Any], everything: Table
+) -> None:
+    agent = canned_agent(everything | {(1, 3, 6, 1, 2, 1, 4, 24, 3, 0): 900_000})
+    decoded = read(agent, profiles, v2c)
+    assert decoded.observed.routes == {"all": 900_000}
+    assert (1, 3, 6, 1, 2, 1, 4, 24, 4, 1, 7) not in agent.asked
+
+
+def test_a_sample_carries_the_time_of_its_response_and_sysuptime(
+    profiles: ProfileSet, v2c: SnmpAccess, canned_agent: Callable[[Table], Any], everything: Table
+) -> None:
+    block = next(b for b in read(canned_agent(everything), profiles, v2c).blocks if b.kind == "interface")
+    assert len(set(block.at.tolist())) == 1
+    assert block.fields["uptime_cs"].values.tolist() == [123456, 123456]
+
+
+INDEXES: dict[str, tuple[Mapping[str, Any], Oid, dict[str, Any] | None]] = {
+    "one number": ({"i": "int"}, (7,), {"i": 7}),
+    "octets": ({"i": "int", "o": "octets"}, (7, 2, 65, 66), {"i": 7, "o": b"AB"}),
+    "no octets": ({"o": "octets"}, (0,), {"o": b""}),
+    "too short": ({"a": "address"}, (10, 0, 0), None),
+    "too long": ({"i": "int"}, (7, 8), None),
+    "length runs past the end": ({"o": "octets"}, (9, 1), None),
+    "not octets": ({"o": "octets"}, (1, 256), None),
+    "anything": ({"r": "rest"}, (1, 2, 3), {"r": (1, 2, 3)}),
+}
+
+
+@pytest.mark.parametrize(("parts", "instance", "expected"), INDEXES.values(), ids=INDEXES.keys())
+def test_an_index_reads_as_the_profile_says_or_not_at_all(
+    parts: Mapping[str, Any], instance: Oid, expected: dict[str, Any] | None
+) -> None:
+    assert parse_index(parts, instance) == expected
