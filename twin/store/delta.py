@@ -46,14 +46,17 @@ class DeltaStore:
     def write(self, blocks: Sequence[Block], batch: Batch | None = None) -> None:
         """See ``Writer.write``. A batch already written to a kind's table is not written to it again."""
         frames = {kind: merged(to_frame(block), KINDS[kind].keys) for kind, block in accepted(blocks).items()}
-        with self._lock, self._engine("nothing more was written"):
+        waiting = list(frames)
+        with self._lock:
             for kind, frame in frames.items():
-                self._table_to_write(kind).append(frame, batch)
+                with self._engine(kind, f"; not written: {', '.join(waiting)}"):
+                    self._table_to_write(kind).append(frame, batch)
+                waiting.remove(kind)
 
     def latest(self, kind: str, keys: Match | None = None, fields: Sequence[str] | None = None) -> Block:
         spec, names = spec_of(kind), chosen_fields(spec_of(kind), fields)
         wanted = choices(spec, keys)
-        with self._lock, self._engine():
+        with self._lock, self._engine(kind):
             table = self._table(kind)
             return to_block(kind, table.latest(wanted, names) if table else _nothing(kind, names), names)
 
@@ -70,7 +73,7 @@ class DeltaStore:
         spec, names = spec_of(kind), chosen_fields(spec_of(kind), fields)
         wanted, since, until = choices(spec, keys), micros(start), micros(end)
         length = None if step is None else cell_length(step)
-        with self._engine():
+        with self._engine(kind):
             with self._lock:
                 table = self._table(kind)
                 rows = table.between(since, until) if table else None
@@ -81,26 +84,28 @@ class DeltaStore:
     def series(self, kind: str, **match: str | Collection[str]) -> list[dict[str, str]]:
         spec = spec_of(kind)
         wanted = choices(spec, match)
-        with self._lock, self._engine():
+        with self._lock, self._engine(kind):
             table = self._table(kind)
             return table.series(wanted) if table else []
 
     def maintain(self, now: datetime) -> Maintained:  # noqa: ARG002 - part of the protocol; all is kept here
         """Merge each day's small files; delete files merged more than ``GRACE`` ago."""
-        merged_files = deleted_files = 0
-        with self._lock, self._engine():
-            for kind in KINDS:
-                if (table := self._table(kind)) is None:
-                    continue
-                try:
-                    merged_files += table.compact()
-                except CommitFailedError:
-                    _log.info("another process is merging files", kind=kind)
-                deleted_files += table.vacuum(GRACE)
-        return Maintained(merged_files, deleted_files)
+        done = [self._maintain(kind) for kind in KINDS]
+        return Maintained(sum(d.merged_files for d in done), sum(d.deleted_files for d in done))
+
+    def _maintain(self, kind: str) -> Maintained:
+        with self._lock, self._engine(kind):
+            if (table := self._table(kind)) is None:
+                return Maintained()
+            try:
+                merged_files = table.compact()
+            except CommitFailedError:
+                _log.info("another process is merging files", kind=kind)
+                merged_files = 0
+            return Maintained(merged_files, table.vacuum(GRACE))
 
     def health(self) -> Health:
-        with self._lock, self._engine():
+        with self._lock, self._engine("all"):
             tables = [table for kind in KINDS if (table := self._table(kind))]
             kinds = tuple(found for table in tables if (found := table.health()))
         return Health("delta", str(self._path), deltalake.__version__, kinds)
@@ -128,12 +133,12 @@ class DeltaStore:
         return table
 
     @contextmanager
-    def _engine(self, consequence: str = "") -> Iterator[None]:
+    def _engine(self, kind: str, consequence: str = "") -> Iterator[None]:
         try:
             yield
         except (DeltaError, pl.exceptions.PolarsError, OSError) as problem:
             reason = " ".join(str(problem).split())
-            raise StoreError(f"store {self._path}: {reason}{consequence and f' ({consequence})'}") from problem
+            raise StoreError(f"store {self._path}, {kind}: {reason}{consequence}") from problem
 
 
 def _nothing(kind: str, fields: Sequence[str]) -> pl.DataFrame:
