@@ -1,8 +1,9 @@
-"""The lab's helpers in the root namespace (sender, agent): detached, and in a control group ``down`` knows of."""
+"""Starting what outlives us: routers through the launcher, and the lab's helpers (sender, agent) beside them."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -13,31 +14,65 @@ import twin
 from twin.lab import cgroups
 from twin.lab.machine import environment
 from twin.lab.plan import LabPlan
+from twin.lab.stages import Namespace, Step
+from twin.vocab.errors import NettwinError
 
 CONTROL = ".control"
+LAUNCHER = Path(__file__).with_name("launcher.py")
+LAUNCH_TIMEOUT_S = 120
 _POLL_S = 0.02
 
 
-def spawn(lab: LabPlan, module: str, arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """``python -m MODULE ARGUMENTS``, one thread for numeric libraries, output to ``log``."""
-    package = str(Path(twin.__file__).parents[1])
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            env=environment(PYTHONPATH=package, OPENBLAS_NUM_THREADS="1", POLARS_MAX_THREADS="1"),
-            start_new_session=True,
-        )
-    join(lab.name, process.pid)
-    return process
+def launch(lab: LabPlan, namespaces: Sequence[Namespace]) -> None:
+    """Start what the namespaces hold, all side by side.
+
+    Raises:
+        NettwinError: a program failed; the message names router and program.
+    """
+    told = lab.directory / "launch.json"
+    told.write_text(json.dumps([n.plain() for n in namespaces]), encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-I", str(LAUNCHER), str(told)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    with process:
+        try:
+            _join(lab, process.pid)
+            _, complaints = process.communicate(timeout=LAUNCH_TIMEOUT_S)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise NettwinError(f"{lab.name}: {complaints.strip().splitlines()[0] if complaints else 'launcher died'}")
 
 
-def join(lab: str, pid: int) -> None:
-    """Put a process into the lab's control group."""
-    for group in cgroups.make(lab, CONTROL, cgroups.hierarchy()):
+def helper(lab: LabPlan, name: str, module: str, arguments: Sequence[str]) -> Namespace:
+    """``python -m MODULE ARGUMENTS`` in the root namespace and the lab's control group, its output in ``NAME.log``."""
+    numeric = {"OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+    (lab.directory / f"{name}.log").unlink(missing_ok=True)
+    step = Step(
+        [sys.executable, "-m", module, *arguments],
+        log=str(lab.directory / f"{name}.log"),
+        cwd="/",
+        env=environment(PYTHONPATH=str(Path(twin.__file__).parents[1]), **numeric),
+        wait=False,
+        pid_file=str(lab.directory / f"{name}.pid"),
+    )
+    groups = [str(group) for group in cgroups.make(lab.name, CONTROL, cgroups.hierarchy())]
+    return Namespace(name=name, groups=groups, stages=[[step]])
+
+
+def pid_of(lab: LabPlan, name: str) -> int:
+    """The process of a helper that was launched."""
+    return int((lab.directory / f"{name}.pid").read_text(encoding="ascii"))
+
+
+def _join(lab: LabPlan, pid: int) -> None:
+    for group in cgroups.make(lab.name, CONTROL, cgroups.hierarchy()):
         with contextlib.suppress(ProcessLookupError):
             (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from twin.lab import agent_state, cgroups, keys, netconf, stages, texts
-from twin.lab.background import join, spawn
-from twin.lab.machine import environment, run
+from twin.lab.background import helper
+from twin.lab.machine import run
 from twin.lab.plan import LabPlan, RouterPlan, device_config
 from twin.vocab.errors import NettwinError, UsageError
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
 SPARE = IPv4Network("10.192.0.0/11")
-LAUNCH_TIMEOUT_S = 120
 
 
 def refuse_collision(lab: LabPlan) -> None:
@@ -66,7 +62,7 @@ def wire(lab: LabPlan) -> None:
 def write(lab: LabPlan, secrets: keys.Keys) -> list[stages.Namespace]:
     """Every router's directory with its files -> what the launcher is told."""
     tree = cgroups.hierarchy()
-    namespaces = []
+    namespaces: list[stages.Namespace] = []
     for router in lab.routers.values():
         groups = cgroups.make(lab.name, router.name, tree)
         meters = cgroups.meters(lab.name, router.name, tree)
@@ -74,7 +70,7 @@ def write(lab: LabPlan, secrets: keys.Keys) -> list[stages.Namespace]:
         services = netconf.steps(_write_netconf(lab, router, secrets))
         namespaces.append(stages.router_namespace(router, groups, meters, services))
         namespaces.append(stages.host_namespace(router))
-    return namespaces
+    return [the_agent(lab, secrets), *namespaces]
 
 
 def _write_router(lab: LabPlan, router: RouterPlan, secrets: keys.Keys, meters: dict[str, cgroups.Meter]) -> None:
@@ -120,7 +116,7 @@ def _write_netconf(lab: LabPlan, router: RouterPlan, secrets: keys.Keys) -> Path
     return directory
 
 
-def start_agent(lab: LabPlan, secrets: keys.Keys) -> None:
+def the_agent(lab: LabPlan, secrets: keys.Keys) -> stages.Namespace:
     """The process that makes FRR follow NETCONF; it waits for the routers' servers by itself."""
     targets = [
         agent_state.Target(
@@ -136,30 +132,8 @@ def start_agent(lab: LabPlan, secrets: keys.Keys) -> None:
     ]
     told = lab.directory / "agent.json"
     agent_state.write(told, agent_report(lab), targets)
-    spawn(lab, "twin.lab.agent", [str(told)], lab.directory / "agent.log")
+    return helper(lab, "agent", "twin.lab.agent", [str(told)])
 
 
 def agent_report(lab: LabPlan) -> Path:
     return lab.directory / "agent-state.json"
-
-
-def launch(lab: LabPlan, namespaces: list[stages.Namespace]) -> None:
-    """Start what lives in the namespaces, all side by side.
-
-    Raises:
-        NettwinError: a program failed; the message names router and program.
-    """
-    plan_file = lab.directory / "launch.json"
-    plan_file.write_text(json.dumps([n.plain() for n in namespaces]), encoding="utf-8")
-    process = subprocess.Popen(
-        [sys.executable, "-I", str(LAUNCHER), str(plan_file)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
-    join(lab.name, process.pid)
-    _, complaints = process.communicate(timeout=LAUNCH_TIMEOUT_S)
-    if process.returncode:
-        raise NettwinError(f"{lab.name}: {complaints.strip().splitlines()[0] if complaints else 'launcher died'}")

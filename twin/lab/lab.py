@@ -14,6 +14,7 @@ from twin.lab import build, cgroups, keys, ready, teardown, traffic
 from twin.lab.apply import Check, State
 from twin.lab.apply import Progress as ApplyProgress
 from twin.lab.apply import apply as netconf_apply
+from twin.lab.background import launch
 from twin.lab.machine import HASH_SEED, require
 from twin.lab.plan import RUN, LabPlan, plan
 from twin.lab.ready import Health, Progress
@@ -197,8 +198,7 @@ def _build(file: LabFile, lab: LabPlan, report: Progress) -> None:
     build.wire(lab)
     namespaces = build.write(lab, secrets)
     report("processes", 0, len(lab.routers))
-    build.start_agent(lab, secrets)
-    build.launch(lab, namespaces)
+    launch(lab, namespaces)
     report("processes", len(lab.routers), len(lab.routers))
     ready.wait(lab, secrets, report)
 

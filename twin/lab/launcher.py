@@ -42,7 +42,10 @@ def main(plan_file: str) -> int:
 def _in_child(namespace: dict[str, Any]) -> int:
     try:
         _die_with_parent()
-        _enter(namespace)
+        for group in namespace["groups"]:
+            Path(group, "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+        if namespace["namespace"]:
+            _enter(namespace)
         for stage in namespace["stages"]:
             _run_stage(stage)
     except (OSError, RuntimeError, subprocess.SubprocessError) as problem:
@@ -52,8 +55,6 @@ def _in_child(namespace: dict[str, Any]) -> int:
 
 
 def _enter(namespace: dict[str, Any]) -> None:
-    for group in namespace["groups"]:
-        Path(group, "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
     with Path("/run/netns", namespace["namespace"]).open("rb") as handle:
         _call("setns", handle.fileno(), CLONE_NEWNET)
     _call("unshare", CLONE_NEWNS | CLONE_NEWUTS)
@@ -85,7 +86,7 @@ def _run_stage(stage: list[dict[str, Any]]) -> None:
 def _start(step: dict[str, Any]) -> subprocess.Popen[bytes]:
     """A program with its output in a log; one that is not waited for gets a session of its own."""
     with Path(step["log"]).open("ab") as log, Path(step["input"] or os.devnull).open("rb") as given:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             step["argv"],
             stdin=given,
             stdout=log,
@@ -94,6 +95,9 @@ def _start(step: dict[str, Any]) -> subprocess.Popen[bytes]:
             cwd=step["cwd"],
             start_new_session=not step["wait"],
         )
+    if step["pid_file"]:
+        Path(step["pid_file"]).write_text(str(process.pid), encoding="ascii")
+    return process
 
 
 def _complaint(log: str) -> str:

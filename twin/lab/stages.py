@@ -27,19 +27,23 @@ class Step:
     env: Mapping[str, str] = field(default_factory=environment)
     wait: bool = True
     input: str | None = None
+    pid_file: str | None = None
 
 
 @dataclass(frozen=True)
 class Namespace:
-    """One namespace to enter. ``binds``: (source, target) directories it sees; paths of sysctls may hold ``*``."""
+    """One namespace to enter (None: the one we are in).
+
+    ``binds``: (source, target) directories that only it sees so; paths of ``sysctls`` may hold ``*``.
+    """
 
     name: str
-    namespace: str
-    hostname: str
     groups: Sequence[str]
-    binds: Sequence[tuple[str, str]]
-    sysctls: Mapping[str, str]
     stages: Sequence[Sequence[Step]]
+    namespace: str | None = None
+    hostname: str = ""
+    binds: Sequence[tuple[str, str]] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
@@ -77,7 +81,6 @@ def host_namespace(router: RouterPlan) -> Namespace:
         namespace=router.host_namespace,
         hostname=f"{router.name}-hosts",
         groups=[],
-        binds=[],
         sysctls={"net/ipv6/conf/*/disable_ipv6": "1"},
         stages=[
             [_step(d, ["ip", "-batch", f"{d}/host_links"])],

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twin.lab.background import last_line, spawn, until
+from twin.lab.background import helper, last_line, launch, pid_of, until
 from twin.lab.plan import LabPlan
 from twin.lab.recording import recording
 from twin.lab.spec import LabFile
@@ -55,10 +55,11 @@ def start(file: LabFile, lab: LabPlan) -> TrafficStatus:
         raise UsageError(f"{lab.name}: its traffic already runs")
     recording(file)
     (lab.directory / REPORT_FILE).unlink(missing_ok=True)
-    process = spawn(lab, SENDER, [lab.name], lab.directory / "sender.log")
-    if not until(lambda: status(lab).running or process.poll() is not None, START_PATIENCE_S):
-        process.kill()
-    if process.poll() is not None:
+    launch(lab, [helper(lab, "sender", SENDER, [lab.name])])
+    pid = pid_of(lab, "sender")
+    if not until(lambda: status(lab).running or not _is_sender(pid, lab.name), START_PATIENCE_S):
+        os.kill(pid, signal.SIGKILL)
+    if not status(lab).running:
         raise NettwinError(f"{lab.name}: the traffic sender does not start: {last_line(lab.directory / 'sender.log')}")
     return status(lab)
 
