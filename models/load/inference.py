@@ -10,13 +10,14 @@ import torch
 
 from models.data import WEEK, Floats
 from models.load.network import LoadNetwork
+from models.load.threads import limited_threads
 from twin.vocab.forecast import LEVELS
 
 _CHUNK = 512
 
 
 def run(network: LoadNetwork, contexts: Floats, slots: npt.NDArray[np.int64]) -> Floats:
-    """Quantiles [N, horizon, LEVELS] in the unit of the contexts, ordered, before any calibration.
+    """Quantiles [N, horizon, LEVELS] in the unit of the contexts, ordered, before any calibration; on one thread.
 
     Args:
         contexts: [N, steps], NaN = unknown, any number of steps (the last 2016 count); each row knows a value.
@@ -28,7 +29,7 @@ def run(network: LoadNetwork, contexts: Floats, slots: npt.NDArray[np.int64]) ->
     known = np.isfinite(z)
     values = torch.tensor(np.where(known, z, 0.0), dtype=torch.float32)
     network.eval()
-    with torch.inference_mode():
+    with limited_threads(1), torch.inference_mode():
         pieces = [
             network(values[i : i + _CHUNK], torch.tensor(known[i : i + _CHUNK]), torch.tensor(slots[i : i + _CHUNK]))
             for i in range(0, len(values), _CHUNK)

@@ -34,7 +34,6 @@ class NetworkConfig:
     decay: float
     width: int = 128
     blocks: int = 2
-    dropout: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0 < self.horizon <= DAY or self.patch < 1 or self.horizon % self.patch:
@@ -44,13 +43,12 @@ class NetworkConfig:
 class _Block(nn.Module):
     """Pre-norm residual perceptron."""
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.LayerNorm(width),
             nn.Linear(width, 2 * width),
             nn.GELU(),
-            nn.Dropout(dropout),
             nn.Linear(2 * width, width),
         )
 
@@ -69,10 +67,10 @@ class LoadNetwork(nn.Module):
         self.recent = nn.Linear(DAY + DAY // _HOUR, width)
         self.week = nn.Linear(2 * WEEK // _HOUR, width)
         self.statistics = nn.Linear(_STATISTICS, width)
-        self.encoder = nn.Sequential(*(_Block(width, config.dropout) for _ in range(config.blocks)))
+        self.encoder = nn.Sequential(*(_Block(width) for _ in range(config.blocks)))
         self.targets = nn.Linear(4 + (_ANCHORS + 2) * steps, width)
         self.position = nn.Parameter(torch.randn(config.horizon // steps, width) * 0.02)
-        self.decoder = nn.Sequential(*(_Block(width, config.dropout) for _ in range(config.blocks)))
+        self.decoder = nn.Sequential(*(_Block(width) for _ in range(config.blocks)))
         self.out = nn.Linear(width, steps * (_ANCHORS + len(LEVELS)))
         self._begin_at_the_blend()
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import torch
@@ -52,8 +55,10 @@ class _Budget:
     seconds: float
     steps: int | None
 
-    def share(self, part: float) -> _Budget:
-        return _Budget(self.seconds * part, None if self.steps is None else max(1, round(self.steps * part)))
+    def share(self, part: float, *, together: bool) -> _Budget:
+        """A head's part; heads trained together each have all the time."""
+        seconds = self.seconds if together else self.seconds * part
+        return _Budget(seconds, None if self.steps is None else max(1, round(self.steps * part)))
 
     def spent(self, steps: int, seconds: float) -> float:
         """0 ... 1."""
@@ -74,37 +79,66 @@ def train(
     Args:
         panel: at least 7 days; series with less than a day of known values in the last week are left out (logged).
         budget_seconds: wall time for everything; ignored if ``steps`` is given.
-        steps: optimiser steps of all heads together: then the same panel, seed and threads give the same model.
-        progress: told the share done (0 ... 1) and the phase.
+        steps: optimiser steps of all heads together: then the same panel and seed give the same model.
+        progress: told the share done (0 ... 1) and the phase, from one thread at a time.
+        threads: 1 trains the heads one after the other, more side by side.
 
     Raises:
         TooLittleHistoryError: panel too short, or no usable series; names the first.
     """
     began, good = now(), _checked(panel)
-    budget = _Budget(0.93 * budget_seconds, steps)
-    tell = progress or (lambda _share, _text: None)
-    with limited_threads(threads), torch.random.fork_rng(devices=[]):
+    budget = _Budget(0.9 * budget_seconds, steps)
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        heads, done = [], 0.0
-        for plan in _PLANS:
-            network = _fit(plan, Examples(good, plan.held, seed), budget.share(plan.share), _Part(tell, done, plan))
-            heads.append(Head(network, calibrate(network, good, plan.held)))
-            done += plan.share
-    tell(1.0, "done")
+        networks = [LoadNetwork(plan.config) for plan in _PLANS]
+    shared = _Shared(seed, progress or (lambda _share, _text: None))
+    jobs = [
+        partial(_head, plan, network, good, budget.share(plan.share, together=threads > 1), shared)
+        for plan, network in zip(_PLANS, networks, strict=True)
+    ]
+    heads = _side_by_side(jobs, threads, shared)
+    shared.tell(1.0, "done")
     first, last = to_datetime(good.at[0]), to_datetime(good.at[-1] + FIVE_MINUTES)
-    return Forecaster(tuple(heads), good.series, Provenance(began, first, last, seed))
+    return Forecaster(heads, good.series, Provenance(began, first, last, seed))
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Progress of one head as a part of the whole."""
+class _Shared:
+    """What the heads trained side by side share: the seed, how far they are, and whether to stop."""
 
-    tell: Progress
-    start: float
-    plan: _Plan
+    def __init__(self, seed: int, tell: Progress) -> None:
+        self.seed = seed
+        self.tell = tell
+        self.stop = threading.Event()
+        self._done = dict.fromkeys(_PLANS, 0.0)
+        self._lock = threading.Lock()
 
-    def __call__(self, share: float) -> None:
-        self.tell(self.start + share * self.plan.share, f"training {self.plan.name}")
+    def advance(self, plan: _Plan, share: float) -> None:
+        """Raises CancelledError once one of the heads has failed or the caller was interrupted."""
+        if self.stop.is_set():
+            raise CancelledError
+        with self._lock:
+            self._done[plan] = share
+            self.tell(sum(p.share * x for p, x in self._done.items()), f"training {plan.name}")
+
+
+def _side_by_side(jobs: Sequence[Callable[[], Head]], threads: int, shared: _Shared) -> tuple[Head, ...]:
+    """A thread for each head, torch single-threaded: its own threads crawl when a core is busy elsewhere."""
+    with limited_threads(1), ThreadPoolExecutor(min(max(1, threads), len(jobs))) as pool:
+        futures = [pool.submit(job) for job in jobs]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        except BaseException:
+            shared.stop.set()
+            raise
+        return tuple(future.result() for future in futures)
+
+
+def _head(plan: _Plan, network: LoadNetwork, panel: Panel, budget: _Budget, shared: _Shared) -> Head:
+    with limited_threads(1):
+        _fit(plan, network, Examples(panel, plan.held, shared.seed), budget, partial(shared.advance, plan))
+        return Head(network, calibrate(network, panel, plan.held))
 
 
 def _checked(panel: Panel) -> Panel:
@@ -121,9 +155,9 @@ def _checked(panel: Panel) -> Panel:
     return good
 
 
-def _fit(plan: _Plan, examples: Examples, budget: _Budget, tell: Callable[[float], None]) -> LoadNetwork:
+def _fit(plan: _Plan, network: LoadNetwork, examples: Examples, budget: _Budget, tell: Callable[[float], None]) -> None:
     """AdamW with warm-up and cosine decay to zero over the budget."""
-    network = LoadNetwork(plan.config).train()
+    network.train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-2)
     start, step = time.monotonic(), 0
     while (spent := budget.spent(step, time.monotonic() - start)) < 1:
@@ -135,10 +169,9 @@ def _fit(plan: _Plan, examples: Examples, budget: _Budget, tell: Callable[[float
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         step += 1
-        if step % 10 == 0:
+        if step % 10 == 0 or spent == 0:
             tell(spent)
     _log.debug("trained", head=plan.name, steps=step, seconds=round(time.monotonic() - start, 1))
-    return network.eval()
 
 
 def _loss(network: LoadNetwork, batch: Batch) -> Tensor:

@@ -113,7 +113,7 @@ def test_a_new_series_gets_the_pooled_intervals_and_no_coverage(history: Panel, 
 
 def test_training_with_fixed_steps_is_repeatable_and_leaves_torch_as_it_was(history: Panel) -> None:
     before, state = torch.get_num_threads(), torch.get_rng_state()
-    first, again = (train(history, steps=4, seed=3, threads=1) for _ in range(2))
+    first, again = (train(history, steps=4, seed=3, threads=n) for n in (1, 2))
     other = train(history, steps=4, seed=4, threads=1)
     assert first.content_hash == again.content_hash != other.content_hash
     assert torch.get_num_threads() == before
