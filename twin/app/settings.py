@@ -258,12 +258,22 @@ def load_devices(
         MissingSecretError: a secret is not where the file says.
         UsageError: a name that the file does not have.
     """
-    file = read_yaml(path, DevicesFile)
-    _refuse_duplicates(file, path)
+    file = read_entries(path)
     if names is not None and (strange := names - {d.name for d in file.devices}):
         raise UsageError(f"{path}: no device named {', '.join(sorted(strange))}")
     resolver = _Resolver(path, file.credentials, environment)
     return tuple(resolver.device(d) for d in file.devices if names is None or d.name in names)
+
+
+def read_entries(path: Path) -> DevicesFile:
+    """devices.yaml as written, no secret looked up.
+
+    Raises:
+        InputError: bad file, or a device that stands twice.
+    """
+    file = read_yaml(path, DevicesFile)
+    _refuse_duplicates(file, path)
+    return file
 
 
 def _refuse_duplicates(file: DevicesFile, path: Path) -> None:
@@ -301,6 +311,21 @@ def resolve_secret(
     return Secret(value)
 
 
+def load_snmp_access(path: Path, credential: str, environment: Mapping[str, str] = os.environ) -> SnmpAccess:
+    """One SNMP credential of a devices file, with its secrets.
+
+    Raises:
+        InputError: bad file.
+        UsageError: no such credential.
+        MissingSecretError: a secret is not where the file says.
+    """
+    file = read_entries(path)
+    if credential not in file.credentials.snmp:
+        there = ", ".join(file.credentials.snmp) or "none"
+        raise UsageError(f"{path}: credentials.snmp has no {credential!r}; there is {there}")
+    return _Resolver(path, file.credentials, environment).snmp(credential)
+
+
 class _Resolver:
     """Device entries -> devices: looks up credentials, secrets and host keys, each file once."""
 
@@ -335,8 +360,13 @@ class _Resolver:
     def _snmp(self, entry: DeviceEntry) -> SnmpAccess | None:
         if entry.snmp is None:
             return None
-        c = self._named(self.credentials.snmp, entry.snmp, entry, "snmp")
-        who = f"credentials.snmp.{entry.snmp}"
+        self._named(self.credentials.snmp, entry.snmp, entry, "snmp")
+        return self.snmp(entry.snmp)
+
+    def snmp(self, name: str) -> SnmpAccess:
+        """The credential ``name`` with its secrets."""
+        c = self.credentials.snmp[name]
+        who = f"credentials.snmp.{name}"
         access: SnmpV2c | SnmpV3
         if c.version == "2c":
             access = SnmpV2c(self._secret(c.community, f"{who}.community") or Secret(""))

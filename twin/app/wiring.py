@@ -8,9 +8,17 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from collectors.profiles import ProfileSet, load_profiles
+from collectors.rounds import Limits, Poller
+from models.registry import Registry
 from twin.app.settings import Settings, packaged_configs, resolve_secret
+from twin.net.facts import LinkFactsTable
 from twin.store import State, Store, open_delta, open_influx
 from twin.vocab.errors import UsageError
+from twin.vocab.files import read_yaml
+from twin.whatif.policies import Policies
+
+NETCONF_THREADS = 16
 
 
 def store_of(settings: Settings) -> Store:
@@ -50,6 +58,34 @@ def hashing_key(settings: Settings) -> bytes:
     return path.read_bytes()
 
 
-def beside(settings: Settings, named: str | None, packaged: str) -> Path:
+def policies_of(settings: Settings) -> Policies:
+    """What is acceptable here."""
+    return read_yaml(_named(settings, settings.file.policies, "policies.yaml"), Policies)
+
+
+def link_facts_of(settings: Settings) -> LinkFactsTable:
+    """What devices can't tell about links."""
+    return read_yaml(_named(settings, settings.file.links, "links.yaml"), LinkFactsTable)
+
+
+def profiles_of(settings: Settings) -> ProfileSet:
+    """What to read from which device."""
+    return load_profiles(_named(settings, settings.file.profiles, "profiles"))
+
+
+def poller_of(settings: Settings) -> Poller:
+    """A poller with the settings' limits; close it."""
+    collect = settings.file.collect
+    deadline = collect.deadline.total_seconds()
+    limits = Limits(collect.concurrency, min(collect.concurrency, NETCONF_THREADS), deadline, deadline)
+    return Poller(profiles_of(settings), limits=limits)
+
+
+def registry_of(settings: Settings) -> Registry:
+    """Where trained models lie."""
+    return Registry(settings.data / "models")
+
+
+def _named(settings: Settings, named: str | None, packaged: str) -> Path:
     """A file the settings name, or the packaged one."""
     return settings.at(named) if named is not None else packaged_configs() / packaged

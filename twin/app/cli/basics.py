@@ -30,9 +30,9 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
 
     Exit code 1 when something that every installation needs is missing.
     """
-    from twin.lab import missing
+    from twin.lab.machine import missing
 
-    checks = doctor_room.examine(missing, settings_path(settings))
+    checks = doctor_room.examine(lambda: [f"{m.what}: {m.remedy}" for m in missing()], settings_path(settings))
     show = screen()
     if as_json:
         show.json(to_json(checks))
@@ -53,11 +53,8 @@ def check(settings: SettingsOption = None) -> None:
     devices = load_devices(chosen.at(chosen.file.devices))
     facts = link_facts_of(chosen)
     policies_of(chosen)
-    profiles = profiles_of(chosen)
-    screen().out.print(
-        f"{chosen.path}: all files hold ({len(devices)} devices, {len(facts.links)} links with facts, "
-        f"{len(profiles)} profiles)"
-    )
+    profiles_of(chosen)
+    screen().out.print(f"{chosen.path}: all files hold ({len(devices)} devices, {len(facts.links)} links with facts)")
 
 
 def import_history(
@@ -111,7 +108,7 @@ def store_maintain(settings: SettingsOption = None) -> None:
 
     with progress("maintaining the store"), store_of(settings_of(settings)) as store:
         done = store.maintain(now())
-    screen().out.print(f"merged {done.merged_files} files, deleted {done.deleted_files} ({_size(done.deleted_bytes)})")
+    screen().out.print(f"merged {done.merged_files} files, deleted {done.deleted_files}")
 
 
 def _size(octets: int | None) -> str:

@@ -1,0 +1,69 @@
+"""The command ``nettwin``: a skin over the same functions that programs use."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import structlog
+import typer
+
+from twin import __version__
+from twin.app.cli import basics, demo, forecast, lab, live, whatif
+from twin.app.cli.common import EXIT_INTERRUPTED, screen
+from twin.vocab.errors import NettwinError
+
+app = typer.Typer(
+    name="nettwin",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A digital twin for network equipment: it watches real devices, forecasts their load, and answers what a "
+    "change would do before it is made.",
+    epilog="Exit codes: 0 PASS or done, 1 error, 2 usage, 3 FAIL, 4 INCONCLUSIVE. Settings: --settings, "
+    "$NETTWIN_SETTINGS, else configs/nettwin.yaml.",
+)
+for room in (basics, live, forecast, whatif, demo):
+    room.register(app)
+app.add_typer(lab.app, name="lab")
+
+
+def _version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"nettwin {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done, to stderr.")] = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    configure_logging(logging.INFO if verbose else logging.ERROR)
+
+
+def configure_logging(level: int) -> None:
+    """Structured lines on stderr; results alone go to stdout."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+    for noisy in ("ncclient", "paramiko", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+def main() -> None:
+    """Runs the command and turns errors into one line and an exit code."""
+    try:
+        app()
+    except NettwinError as problem:
+        screen().err.print(f"nettwin: {problem}", style="red", markup=False)
+        sys.exit(problem.exit_code)
+    except KeyboardInterrupt:
+        screen().err.print("nettwin: interrupted", style="yellow")
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,95 @@
+"""Rounds into the store: samples raw, configurations with their secrets hashed, what was observed as records."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from collectors.failures import Failed
+from collectors.pace import Pace
+from collectors.rounds import Poller, Progress, Round
+from twin.config.secrets import redact
+from twin.store import Document, Store, put_records
+from twin.vocab.blocks import Block
+from twin.vocab.inventory import Device
+from twin.vocab.plain import to_plain
+from twin.vocab.time import to_datetime
+
+CONFIG, OBSERVED = "config", "observed"
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What one round brought. ``samples``: measured values written; ``changed``: documents that are new."""
+
+    at: datetime
+    full: bool
+    devices: int
+    samples: int
+    failures: tuple[Failed, ...]
+    changed: tuple[str, ...]
+    seconds: float
+    missed: int = 0
+
+
+def measured_values(blocks: Sequence[Block]) -> int:
+    """How many values the blocks hold, gaps not counted."""
+    return sum(int(column.valid.sum()) for block in blocks for column in block.fields.values())
+
+
+def store_round(store: Store, taken: Round, key: bytes) -> tuple[int, tuple[str, ...]]:
+    """Write one round: (measured values written, changed documents as ``device name``).
+
+    Secrets inside configurations are replaced by keyed hashes before anything is stored.
+
+    Raises:
+        StoreError: the engine failed.
+    """
+    blocks = taken.blocks()
+    store.write(blocks)
+    documents = [
+        Document(device, name, redact(text, key))
+        for device, named in taken.documents().items()
+        for name, text in named.items()
+    ]
+    documents += [
+        Document(device, OBSERVED, json.dumps(to_plain(state), sort_keys=True))
+        for device, state in taken.observed().items()
+    ]
+    changed = put_records(store, documents, to_datetime(taken.at)) if documents else ()
+    return measured_values(blocks), tuple(f"{d.device} {d.name}" for d in changed)
+
+
+def run_round(
+    poller: Poller, devices: Sequence[Device], store: Store, key: bytes, *, full: bool, progress: Progress | None = None
+) -> RoundReport:
+    """Poll every device once and store what came.
+
+    Raises:
+        UsageError: the inventory can't be polled (duplicate name, unknown profile).
+        StoreError: the engine failed.
+    """
+    began = time.monotonic()
+    taken = poller.round(devices, full=full, progress=progress)
+    samples, changed = store_round(store, taken, key)
+    return RoundReport(
+        to_datetime(taken.at),
+        full,
+        len(devices),
+        samples,
+        tuple(taken.failures()),
+        changed,
+        time.monotonic() - began,
+    )
+
+
+def rounds(pace: Pace, clock: Callable[[], float], sleep: Callable[[float], None]) -> Iterator[tuple[int, int]]:
+    """(number, missed before it) of each round, when it is due; the first at once."""
+    number, missed = 0, 0
+    while True:
+        sleep(max(0.0, pace.due(number) - clock()))
+        yield number, missed
+        number, missed = pace.next_round(number, clock())

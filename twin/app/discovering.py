@@ -1,0 +1,155 @@
+"""Discovery as the settings allow it, and what was found into the devices file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from collectors.discover import Discovery, discover
+from collectors.rounds import Poller, Round
+from twin.app.settings import DeviceEntry, Settings, load_snmp_access, read_entries
+from twin.app.wiring import poller_of
+from twin.vocab.errors import UsageError
+from twin.vocab.inventory import Device
+
+FoundProgress = Callable[[int, str], None]
+
+
+@dataclass(frozen=True)
+class FoundDevice:
+    """A device that answered: its own name, the address it was asked at, what it says it is."""
+
+    name: str
+    address: str
+    description: str
+
+
+@dataclass(frozen=True)
+class NotAsked:
+    """A neighbour that was not contacted, or did not answer."""
+
+    name: str
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a discovery brought."""
+
+    found: tuple[FoundDevice, ...]
+    skipped: tuple[NotAsked, ...]
+
+
+def discover_from(
+    settings: Settings, seed: str, allowed: Sequence[IPv4Network], credential: str, *, progress: FoundProgress
+) -> Found:
+    """Walk LLDP from the device at address ``seed``.
+
+    Raises:
+        UsageError: no prefix is allowed, the seed lies outside or does not answer, or the credential is unknown.
+        MissingSecretError: a secret is not where the devices file says.
+    """
+    if not allowed:
+        raise UsageError("no prefix is allowed: give --allow PREFIX, or discover.allow in the settings")
+    access = load_snmp_access(settings.at(settings.file.devices), credential)
+    with poller_of(settings) as poller:
+        watched = _Watched(poller, progress)
+        first = Device(_own_name(poller, Device(seed, seed, access), allowed), seed, access)
+        return _found(discover(first, allowed, watched), watched)
+
+
+class _Watched:
+    """A poll that reports how many devices were asked, and remembers what they say they are."""
+
+    def __init__(self, poller: Poller, progress: FoundProgress) -> None:
+        self._poller = poller
+        self._progress = progress
+        self._asked = 0
+        self.descriptions: dict[str, str] = {}
+
+    def __call__(self, devices: Sequence[Device]) -> Round:
+        taken = self._poller.round(devices)
+        self._asked += len(devices)
+        self.descriptions |= {name: seen.system_description for name, seen in taken.observed().items()}
+        self._progress(self._asked, f"{self._asked} devices asked")
+        return taken
+
+
+def _own_name(poller: Poller, seed: Device, allowed: Sequence[IPv4Network]) -> str:
+    """The seed's sysName; its address while it does not answer (discovery then says why)."""
+    try:
+        inside = any(IPv4Address(seed.address) in prefix for prefix in allowed)
+    except ValueError:
+        inside = False
+    seen = poller.round([seed]).observed().get(seed.name) if inside else None
+    return (seen.system_name if seen else "") or seed.address
+
+
+def _found(discovery: Discovery, watched: _Watched) -> Found:
+    return Found(
+        tuple(
+            FoundDevice(f.device.name, f.device.address, watched.descriptions.get(f.device.name, ""))
+            for f in discovery.found
+        ),
+        tuple(NotAsked(s.name, ", ".join(map(str, s.addresses)), s.reason) for s in discovery.skipped),
+    )
+
+
+def write_found(path: Path, found: Found, snmp: str, netconf: str | None) -> int:
+    """Add the devices that the file does not list yet; what stands in it, comments included, stays as it is.
+
+    Returns:
+        how many were added.
+
+    Raises:
+        UsageError: the file can't be written.
+        InputError: the file is bad, or would be after the change; it is left untouched.
+    """
+    known = read_entries(path).devices
+    names, addresses = {d.name for d in known}, {d.address for d in known}
+    new = [
+        DeviceEntry(f.name, f.address, snmp, netconf)
+        for f in found.found
+        if f.name not in names and f.address not in addresses
+    ]
+    if new:
+        _replace_checked(path, _with_devices(path.read_text(encoding="utf-8"), new))
+    return len(new)
+
+
+def _with_devices(text: str, new: Sequence[DeviceEntry]) -> str:
+    """The devices file with entries added below its key ``devices``."""
+    lines = text.splitlines()
+    at = next((i for i, line in enumerate(lines) if line.split("#")[0].rstrip() in ("devices:", "devices: []")), None)
+    entries = [line for entry in new for line in _entry_lines(entry)]
+    if at is None:
+        return "\n".join([*lines, "devices:", *entries]) + "\n"
+    return "\n".join([*lines[:at], "devices:", *entries, *lines[at + 1 :]]) + "\n"
+
+
+def _entry_lines(entry: DeviceEntry) -> list[str]:
+    fields = {"name": entry.name, "address": entry.address, "snmp": entry.snmp, "netconf": entry.netconf}
+    written = [f"{key}: {_quoted(value)}" for key, value in fields.items() if value is not None]
+    return [f"  - {written[0]}", *(f"    {line}" for line in written[1:])]
+
+
+def _quoted(value: str) -> str:
+    """Text a device chose, as a YAML scalar that means just that text."""
+    plain = all(c.isalnum() or c in "._-" for c in value) and value[:1].isalnum()
+    return value if plain else "'" + "".join(c for c in value if c.isprintable()).replace("'", "''") + "'"
+
+
+def _replace_checked(path: Path, text: str) -> None:
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            draft = Path(folder) / path.name
+            draft.write_text(text, encoding="utf-8")
+            draft.chmod(path.stat().st_mode)
+            read_entries(draft)
+            draft.replace(path)
+    except OSError as problem:
+        raise UsageError(f"{path}: can't be written: {problem.strerror}") from problem

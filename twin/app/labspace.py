@@ -1,0 +1,82 @@
+"""Settings and inventory that point at a running lab, so that every command works on it at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from twin.app.settings import packaged_configs
+from twin.lab.lab import Access, Lab
+
+SNMP_V3, SNMP_V2C, NETCONF = "lab-v3", "lab-v2c", "lab"
+
+
+def write_workspace(lab: Lab, folder: Path, *, inventory: bool, store: dict[str, Any] | None = None) -> Path:
+    """Write nettwin.yaml, devices.yaml and known_hosts into ``folder``; secrets stay in the lab's own files.
+
+    Args:
+        inventory: list the lab's routers; otherwise the devices file holds credentials only, for ``discover``.
+        store: the settings' section ``store``; the embedded store if None.
+
+    Returns:
+        the settings file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    access = lab.access()
+    (folder / "known_hosts").write_text("".join(f"[{a.address}]:830 ssh-ed25519 {a.host_key}\n" for a in access))
+    _write(folder / "devices.yaml", _devices(access, folder, inventory))
+    return write_settings(lab.name, folder, store or {"engine": "delta"}, allow=[str(lab.plan.gateway.network)])
+
+
+def write_settings(site: str, folder: Path, store: dict[str, Any], *, allow: list[str]) -> Path:
+    """Write nettwin.yaml, and an empty devices.yaml unless there is one; returns the settings file."""
+    settings = {
+        "schema_version": 1,
+        "site": {"name": site, "time_zone": "UTC"},
+        "data": "data",
+        "store": store,
+        "devices": "devices.yaml",
+        "collect": {"every": "10s", "full_every": "60s"},
+        "discover": {"allow": allow},
+    }
+    _write(folder / "nettwin.yaml", settings)
+    if not (folder / "devices.yaml").exists():
+        _write(folder / "devices.yaml", {"schema_version": 1, "devices": []})
+    return folder / "nettwin.yaml"
+
+
+def _devices(access: tuple[Access, ...], folder: Path, inventory: bool) -> dict[str, Any]:
+    first = access[0]
+    v3 = {
+        "version": "3",
+        "user": first.v3_user,
+        "auth": "SHA-256",
+        "auth_passphrase": {"file": str(first.v3_auth_file)},
+        "privacy": "AES-128",
+        "privacy_passphrase": {"file": str(first.v3_privacy_file)},
+    }
+    credentials = {
+        "snmp": {SNMP_V3: v3, SNMP_V2C: {"version": "2c", "community": {"file": str(first.community_file)}}},
+        "netconf": {
+            NETCONF: {
+                "user": first.netconf_user,
+                "key_file": str(first.ssh_key_file),
+                "known_hosts": str((folder / "known_hosts").resolve()),
+            }
+        },
+    }
+    listed = [
+        {"name": a.router, "address": a.address, "snmp": SNMP_V3, "netconf": NETCONF} for a in access if inventory
+    ]
+    return {"schema_version": 1, "credentials": credentials, "devices": listed}
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def lab_file(name: str) -> Path:
+    """A packaged lab file."""
+    return packaged_configs() / "labs" / f"{name}.yaml"

@@ -1,0 +1,147 @@
+"""The score of past predictions: what an Answer said beside what the counters then showed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+
+from twin.app.settings import Settings
+from twin.app.wiring import state_of
+from twin.store import State
+from twin.store.state import LedgerEntry
+from twin.vocab.answer import Answer, LinkLoad
+from twin.vocab.errors import UsageError
+
+CHANGED_BY = 0.10
+QUIET_SHARE = 0.001
+
+
+@dataclass(frozen=True)
+class LinkScore:
+    """One directed link: measured before, predicted and measured after, bit/s."""
+
+    link: str
+    before_bps: float
+    predicted_bps: float
+    measured_bps: float
+    capacity_bps: int | None
+
+    @property
+    def changed(self) -> bool:
+        """Its measured load changed by at least 10 % (of the larger; a link that stays all but idle did not)."""
+        larger = max(self.before_bps, self.measured_bps)
+        quiet = larger < QUIET_SHARE * (self.capacity_bps or math.inf) if self.capacity_bps else larger <= 0
+        return not quiet and abs(self.measured_bps - self.before_bps) >= CHANGED_BY * self.before_bps
+
+    def error(self, claimed_bps: float) -> float:
+        """|claimed - measured| as a share of what was measured; of 0.1 % of capacity where less was measured."""
+        floor = QUIET_SHARE * (self.capacity_bps or 0)
+        return abs(claimed_bps - self.measured_bps) / max(self.measured_bps, floor, 1.0)
+
+
+@dataclass(frozen=True)
+class Score:
+    """All links of one answer. Errors are relative; None where there is nothing to score."""
+
+    links: tuple[LinkScore, ...]
+    hottest_link: str | None
+    hottest_link_error: float | None
+    changed_links: int
+    changed_links_error: float | None
+    no_change_error: float | None
+
+
+def score(answer: Answer, measured_bps: Mapping[str, float]) -> Score:
+    """Score an answer by the loads measured after the change, by directed link (``sender > receiver``)."""
+    links = tuple(
+        LinkScore(name, _before(link), link.after_bps, measured_bps[name], link.capacity_bps)
+        for link in answer.links
+        if (name := link_name(link)) in measured_bps
+    )
+    hottest = max(links, key=_utilisation, default=None)
+    changed = [link for link in links if link.changed]
+    return Score(
+        links,
+        hottest.link if hottest else None,
+        hottest.error(hottest.predicted_bps) if hottest else None,
+        len(changed),
+        median(link.error(link.predicted_bps) for link in changed) if changed else None,
+        median(link.error(link.before_bps) for link in changed) if changed else None,
+    )
+
+
+def link_name(link: LinkLoad) -> str:
+    return f"{link.sender} > {link.receiver}"
+
+
+def _before(link: LinkLoad) -> float:
+    return link.before_bps if link.measured_bps is None else link.measured_bps
+
+
+def _utilisation(link: LinkScore) -> float:
+    return link.measured_bps / link.capacity_bps if link.capacity_bps else 0.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the ledger."""
+
+    number: int
+    asked_at: datetime
+    verdict: str
+    change: str
+    observed: bool
+    hottest_bps: float | None
+    hottest_error: float | None
+    changed_error: float | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One answer with what was observed after it."""
+
+    answer: Answer
+    observed: dict[str, float]
+
+
+def entries(settings: Settings, limit: int) -> tuple[Line, ...]:
+    """The newest answers with their score."""
+    with state_of(settings) as state:
+        return tuple(_line(state, e) for e in state.answers(limit))
+
+
+def entry(settings: Settings, number: int) -> Entry:
+    """One answer.
+
+    Raises:
+        UsageError: there is none of that number.
+    """
+    with state_of(settings) as state:
+        found = next((e for e in state.answers(limit=1_000_000) if e.id == number), None)
+        if found is None:
+            raise UsageError(f"the ledger has no answer {number}")
+        return Entry(found.answer(), _observed(state, number))
+
+
+def _observed(state: State, number: int) -> dict[str, float]:
+    seen = state.observations(number)
+    return seen[-1].measured_bps if seen else {}
+
+
+def _line(state: State, e: LedgerEntry) -> Line:
+    observed = _observed(state, e.id)
+    made = score(e.answer(), observed) if observed else None
+    hottest = max(observed.values()) if observed else None
+    return Line(
+        e.id,
+        e.asked_at,
+        e.verdict,
+        e.change,
+        bool(observed),
+        hottest,
+        made.hottest_link_error if made else None,
+        made.changed_links_error if made else None,
+    )
