@@ -7,7 +7,7 @@ matrix estimation", SIGCOMM 2003). Counters are noisy, so each equation may be m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -19,14 +19,17 @@ from twin.vocab.demand import Demands, EdgeTotals
 from twin.vocab.errors import NettwinError
 
 Floats = npt.NDArray[np.float64]
-RELATIVE_ERROR = 0.01
+RELATIVE_ERROR = 0.02
 ERROR_FLOOR = 1e-4
-PRIOR_SPREAD = 0.7
+PRIOR_SPREAD = 0.8
 _SMALLEST_SHARE = 1e-6
-_STEPS = 100
+_STEPS = 60
 _FLAT = 1e-9
+_NEARLY_FLAT = 1e-6
 _SHORTEST_STEP = 1e-8
-_LARGEST_EXPONENT = 50.0
+_LARGEST_EXPONENT = 300.0
+_FIRST_SLACK = 30.0
+_STAGES = 6
 
 
 @dataclass(frozen=True)
@@ -156,20 +159,39 @@ class _Dual:
 
 
 def _fit(equations: _Equations, prior: Floats) -> Floats:
-    """The demands nearest to the prior that the equations allow: damped Newton on the dual."""
-    dual = _Dual(equations, prior, equations.coefficients.T.tocsr())
-    z = np.zeros(len(equations.values))
+    """The demands nearest to the prior that the equations allow.
+
+    Errors start wide and tighten to their own size, but no faster than the equations can be met: those that
+    contradict the others stay wide, so that a dead or wrong counter bends the answer instead of breaking it.
+    """
+    slack = equations.errors * _FIRST_SLACK
+    fitted, transposed = prior, equations.coefficients.T.tocsr()
+    for _ in range(_STAGES):
+        found = _minimise(_Dual(replace(equations, errors=slack), prior, transposed))
+        if found is None:
+            break
+        fitted = found
+        tighter = np.maximum(equations.errors, np.abs(equations.coefficients @ fitted - equations.values) / 3)
+        if np.allclose(tighter, slack):
+            break
+        slack = np.minimum(slack, tighter)
+    return fitted
+
+
+def _minimise(dual: _Dual) -> Floats | None:
+    """Damped Newton; None if it does not settle."""
+    z = np.zeros(len(dual.equations.values))
     for _ in range(_STEPS):
         demand = dual.demand(z)
         slope = dual.slope(z, demand)
         if np.abs(slope).max(initial=0.0) < _FLAT:
-            break
+            return demand
         step: Floats = np.asarray(np.linalg.solve(dual.curvature(demand), slope), dtype=np.float64)
         length = _step_length(dual, z, step, float(slope @ step))
         if length == 0.0:
-            break
+            return demand if np.abs(slope).max() < _NEARLY_FLAT else None
         z = z - length * step
-    return dual.demand(z)
+    return None
 
 
 def _step_length(dual: _Dual, z: Floats, step: Floats, decrease: float) -> float:

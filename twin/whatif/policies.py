@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from twin.vocab.answer import Evidence, LinkLoad, Reason, Verdict
+from twin.vocab.errors import UsageError
 from twin.vocab.files import STRICT
 from twin.vocab.snapshot import Source
 from twin.vocab.time import parse_duration
@@ -21,7 +22,10 @@ CONFIGURATION = "configuration"
 
 
 def _duration(value: Any) -> timedelta:
-    return value if isinstance(value, timedelta) else parse_duration(str(value))
+    try:
+        return value if isinstance(value, timedelta) else parse_duration(str(value))
+    except UsageError as problem:
+        raise ValueError(str(problem)) from problem
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
