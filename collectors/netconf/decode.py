@@ -51,7 +51,13 @@ def parse(text: str) -> etree._Element:
     if len(text) > MOST_CHARACTERS:
         raise PollError("error", "the reply is longer than allowed")
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, remove_pis=True
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=True,
+        remove_comments=True,
+        remove_pis=True,
+        remove_blank_text=True,
     )
     try:
         root = etree.fromstring(text.encode(), parser)

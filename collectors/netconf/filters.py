@@ -5,4 +5,8 @@ from __future__ import annotations
 INTERFACES_NAMESPACE = "urn:ietf:params:xml:ns:yang:ietf-interfaces"
 
 # RFC 7223 keeps state apart; RFC 8343 (NMDA) has it beside the configuration. Both are asked for in one request.
-INTERFACES_STATE = f'<interfaces-state xmlns="{INTERFACES_NAMESPACE}"/><interfaces xmlns="{INTERFACES_NAMESPACE}"/>'
+INTERFACES_STATE = (
+    '<filter xmlns="urn:ietf:params:xml:ns:netconf:base:1.0" type="subtree">'
+    f'<interfaces-state xmlns="{INTERFACES_NAMESPACE}"/><interfaces xmlns="{INTERFACES_NAMESPACE}"/>'
+    "</filter>"
+)

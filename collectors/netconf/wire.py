@@ -96,11 +96,16 @@ class _CappedSocket(socket.socket):
         self.left -= len(received)
         if self.left < 0:
             self.overflowed = True
-            raise ConnectionAbortedError("the reply is too long")
+            self.hang_up()
+            return b""
         return received
 
     def cut(self) -> None:
+        """End whatever is going on, from outside."""
         self.was_cut = True
+        self.hang_up()
+
+    def hang_up(self) -> None:
         with suppress(OSError):
             self.shutdown(socket.SHUT_RDWR)
 
@@ -140,9 +145,10 @@ def _session(device: Device, access: NetconfAccess, sock: _CappedSocket) -> Iter
     try:
         yield session
     finally:
-        with suppress(Exception):
-            session.close_session()
-        sock.cut()
+        if not sock.overflowed and not sock.was_cut:
+            with suppress(Exception):
+                session.close_session()
+        sock.hang_up()
 
 
 def _config(session: Any) -> str:
@@ -152,7 +158,7 @@ def _config(session: Any) -> str:
 def _state(session: Any) -> str | None:
     if not any("ietf-interfaces" in capability for capability in session.server_capabilities):
         return None
-    return str(session.get(filter=("subtree", INTERFACES_STATE)).xml)
+    return str(session.get(filter=INTERFACES_STATE).xml)
 
 
 def _failure(problem: Exception, sock: _CappedSocket) -> PollError:

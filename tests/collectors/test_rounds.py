@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,10 @@ class _Stalling:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def get(self, oids: list[Oid]) -> Table:
+    async def get(self, oids: Sequence[Oid]) -> Table:
         return {oid: self._table[oid] for oid in oids if oid in self._table}
 
-    async def walk(self, _columns: list[Oid], *, rows: int, max_rows: int) -> Any:
+    async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int) -> Any:
         await asyncio.sleep(3600)
 
 
@@ -79,7 +79,7 @@ class _StallingEngine:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def agent(self, _device: Device) -> _Stalling:
+    async def agent(self, device: Device) -> _Stalling:
         return _Stalling(self._table)
 
     async def close(self) -> None: ...

@@ -60,7 +60,7 @@ LOOPS = {
 def test_a_looping_agent_ends_the_column_and_keeps_its_rows(responses: list[list[int]]) -> None:
     asked = 0
 
-    async def bulk(_oids: Sequence[Oid], _count: int) -> Varbinds:
+    async def bulk(_oids: Sequence[Oid], _count: int) -> Sequence[tuple[Oid, Value | None]]:
         nonlocal asked
         asked += 1
         return [((*A, row), row) for row in responses[min(asked, len(responses)) - 1]]

@@ -1,0 +1,97 @@
+"""Real routers: a whole round over SNMP and NETCONF, and discovery along their LLDP."""
+
+from __future__ import annotations
+
+from functools import partial
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collectors.discover import discover
+from collectors.profiles import ProfileSet
+from collectors.rounds import Poller, Round
+from twin.vocab.inventory import Device, NetconfAccess, Secret, SnmpAccess, SnmpV2c, SnmpV3
+
+if TYPE_CHECKING:
+    from twin.lab.lab import Access, Lab
+
+pytestmark = pytest.mark.lab
+
+
+def device(access: Access, *, v3: bool) -> Device:
+    def secret(path: Path) -> Secret:
+        return Secret(path.read_text().strip())
+
+    user = SnmpV3(
+        access.v3_user,
+        auth_passphrase=secret(access.v3_auth_file),
+        privacy_passphrase=secret(access.v3_privacy_file),
+    )
+    snmp = SnmpAccess(user if v3 else SnmpV2c(secret(access.community_file)))
+    netconf = NetconfAccess(access.netconf_user, access.host_key, key_file=str(access.ssh_key_file))
+    return Device(access.router, access.address, snmp, netconf)
+
+
+@pytest.fixture(scope="module")
+def polled(lab: Lab, profiles: ProfileSet) -> Round:
+    """Every other router by SNMPv3."""
+    inventory = [device(access, v3=bool(i % 2)) for i, access in enumerate(lab.access())]
+    with Poller(profiles) as poller:
+        return poller.round(inventory)
+
+
+def ends(lab: Lab) -> set[tuple[str, str, str]]:
+    """(router, its interface, the router at the other end) for every wire of the lab, both ways."""
+    return {(name, wire.name, wire.peer) for name, router in lab.plan.routers.items() for wire in router.wires}
+
+
+def test_every_router_answers_both_protocols(polled: Round) -> None:
+    statuses = {(r.device, r.protocol): r.status for results in polled.results.values() for r in results}
+    assert len(statuses) == 10
+    assert set(statuses.values()) == {"ok"}
+
+
+def test_the_lldp_adjacency_is_complete(lab: Lab, polled: Round) -> None:
+    told = polled.observed()
+    seen = {(name, n.interface, n.system_name) for name, observed in told.items() for n in observed.lldp}
+    assert seen == ends(lab)
+    assert all(n.management_addresses for observed in told.values() for n in observed.lldp)
+
+
+def test_addresses_speeds_and_neighbours_are_the_labs(lab: Lab, polled: Round) -> None:
+    for name, router in lab.plan.routers.items():
+        observed = polled.observed()[name]
+        for wire in router.wires:
+            interface = observed.interface(wire.name)
+            assert interface is not None
+            assert wire.address in interface.addresses
+            assert interface.speed_bps == wire.capacity_bps
+            assert interface.oper_up
+        assert [neighbor.state for neighbor in observed.ospf] == [8] * len(router.wires)
+        assert [peer.state for peer in observed.bgp] == [6] * 4
+        assert observed.routes["all"] > len(lab.plan.routers)
+
+
+def test_each_router_tells_its_own_cpu_and_memory(polled: Round) -> None:
+    block = next(b for b in polled.blocks() if b.kind == "device")
+    rows: list[dict[str, Any]] = block.rows()
+    assert all(0 < row["memory_used_bytes"] < row["memory_total_bytes"] for row in rows)
+    assert all(row["cpu_time_us"] > 0 for row in rows)
+
+
+def test_the_running_configuration_of_every_router_is_a_document(lab: Lab, polled: Round) -> None:
+    documents = polled.documents()
+    assert documents.keys() == lab.plan.routers.keys()
+    for name, router in lab.plan.routers.items():
+        assert all(f"<name>{wire.name}</name>" in documents[name]["config"] for wire in router.wires)
+
+
+def test_discovery_finds_every_router_from_one_seed(lab: Lab, profiles: ProfileSet) -> None:
+    seed = device(lab.access()[0], v3=False)
+    management = IPv4Network(f"{seed.address}/24", strict=False)
+    with Poller(profiles) as poller:
+        found = discover(seed, [management], partial(poller.round, full=True))
+    assert {f.device.name for f in found.found} == lab.plan.routers.keys()
+    assert found.skipped == ()

@@ -1,0 +1,232 @@
+"""The session against a NETCONF server of canned replies on loopback, behind real SSH."""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import paramiko  # type: ignore[import-untyped] # no stubs among our packages
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from collectors.failures import PollError
+from collectors.netconf.wire import Replies, Sessions
+from collectors.profiles import ProfileSet
+from collectors.rounds import Limits, Poller
+from twin.vocab.inventory import Device, NetconfAccess, Secret
+
+BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
+IETF = "urn:ietf:params:xml:ns:yang:ietf-interfaces"
+END = b"]]>]]>"
+CONFIG = f'<data><interfaces xmlns="{IETF}"><interface><name>eth1</name></interface></interfaces></data>'
+STATE = (
+    f'<data><interfaces-state xmlns="{IETF}"><interface><name>eth1</name><oper-status>up</oper-status>'
+    "<statistics><in-octets>18446744073709551615</in-octets><out-octets>7</out-octets></statistics>"
+    "</interface></interfaces-state></data>"
+)
+DENIED = (
+    "<rpc-error><error-type>protocol</error-type><error-tag>access-denied</error-tag>"
+    "<error-severity>error</error-severity></rpc-error>"
+)
+
+
+@dataclass
+class Server:
+    """``answer``: the body of the reply to an rpc, None to stay silent for ever."""
+
+    port: int
+    host_key: str
+    received: list[str]
+    answer: Callable[[str], str | None]
+
+    @property
+    def device(self) -> Device:
+        access = NetconfAccess("ops", self.host_key, password=Secret("right"), port=self.port, timeout=5.0)
+        return Device("r1", "127.0.0.1", netconf=access)
+
+
+class _Door(paramiko.ServerInterface):  # type: ignore[misc] # paramiko is untyped
+    def get_allowed_auths(self, _username: str) -> str:
+        return "password"
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        return int(paramiko.AUTH_SUCCESSFUL if (username, password) == ("ops", "right") else paramiko.AUTH_FAILED)
+
+    def check_channel_request(self, _kind: str, _chanid: int) -> int:
+        return int(paramiko.OPEN_SUCCEEDED)
+
+    def check_channel_subsystem_request(self, _channel: Any, name: str) -> bool:
+        return name == "netconf"
+
+
+def _canned(rpc: str) -> str:
+    return "<ok/>" if "close-session" in rpc else CONFIG if "get-config" in rpc else STATE
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    key = _new_key()
+    listener = socket.create_server(("127.0.0.1", 0))
+    state = Server(int(listener.getsockname()[1]), key.get_base64(), [], _canned)
+    transports: list[Any] = []
+    acceptor = threading.Thread(target=_accept, args=(listener, key, state, transports), daemon=True)
+    acceptor.start()
+    yield state
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    for transport in transports:
+        transport.close()
+    acceptor.join(5)
+
+
+def _new_key() -> Any:
+    """A fresh Ed25519 key; paramiko can't make one itself."""
+    encoded = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    return paramiko.Ed25519Key.from_private_key(io.StringIO(encoded.decode()))
+
+
+def _accept(listener: socket.socket, key: Any, state: Server, transports: list[Any]) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        transport = paramiko.Transport(connection)
+        transports.append(transport)
+        transport.add_server_key(key)
+        try:
+            transport.start_server(server=_Door())
+            channel = transport.accept(2)
+        except (paramiko.SSHException, EOFError):
+            continue
+        if channel is not None:
+            threading.Thread(target=_serve, args=(channel, state), daemon=True).start()
+
+
+def _serve(channel: Any, state: Server) -> None:
+    capabilities = f"<capability>urn:ietf:params:netconf:base:1.0</capability><capability>{IETF}</capability>"
+    hello = f'<hello xmlns="{BASE}"><capabilities>{capabilities}</capabilities><session-id>1</session-id></hello>'
+    try:
+        channel.sendall(hello.encode() + END)
+        buffer = b""
+        while received := channel.recv(65536):
+            buffer += received
+            while END in buffer:
+                message, _, buffer = buffer.partition(END)
+                _reply(channel, message.decode(), state)
+    except OSError:
+        return
+
+
+def _reply(channel: Any, message: str, state: Server) -> None:
+    found = re.search(r'message-id="([^"]+)"', message)
+    if found is None:
+        return
+    state.received.append(message)
+    body = state.answer(message)
+    if body is not None:
+        channel.sendall(f'<rpc-reply xmlns="{BASE}" message-id="{found[1]}">{body}</rpc-reply>'.encode() + END)
+
+
+def fetch(device: Device, *, deadline: float = 10.0, most_bytes: int = 1 << 20) -> Replies:
+    return Sessions(most_bytes).fetch(device, config=True, deadline=deadline)
+
+
+def failure(device: Device, **limits: Any) -> PollError:
+    with pytest.raises(PollError) as caught:
+        fetch(device, **limits)
+    return caught.value
+
+
+def with_access(device: Device, **changes: Any) -> Device:
+    assert device.netconf is not None
+    return replace(device, netconf=replace(device.netconf, **changes))
+
+
+def test_the_whole_running_configuration_and_the_interface_state_are_read(server: Server) -> None:
+    replies = fetch(server.device)
+    assert replies.config is not None
+    assert CONFIG in replies.config
+    assert replies.state is not None
+    assert "18446744073709551615" in replies.state
+
+
+def test_only_reading_operations_are_sent(server: Server) -> None:
+    fetch(server.device)
+    operations = {re.findall(r"<(?:\w+:)?rpc[^>]*><(?:\w+:)?([\w-]+)", rpc)[0] for rpc in server.received}
+    assert operations == {"get-config", "get", "close-session"}
+
+
+def test_another_host_key_than_the_pinned_one_is_not_trusted(server: Server) -> None:
+    problem = failure(with_access(server.device, host_key=_new_key().get_base64()))
+    assert (problem.status, problem.reason) == ("auth", "the host key is not the pinned one")
+    assert server.received == []
+
+
+def test_a_wrong_password_is_told_as_such(server: Server) -> None:
+    problem = failure(with_access(server.device, password=Secret("wrong")))
+    assert problem.status == "auth"
+    assert "wrong" not in problem.reason
+
+
+def test_a_closed_port_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    problem = failure(Device("r1", "127.0.0.1", netconf=NetconfAccess("ops", "AAAA", port=port)))
+    assert problem.status == "refused"
+
+
+def test_denied_access_is_refused(server: Server) -> None:
+    server.answer = lambda rpc: DENIED if "get-config" in rpc else _canned(rpc)
+    problem = failure(server.device)
+    assert problem.status == "refused"
+    assert "access-denied" in problem.reason
+
+
+def test_a_server_that_never_replies_is_cut_at_the_deadline(server: Server) -> None:
+    server.answer = lambda _rpc: None
+    began = time.monotonic()
+    problem = failure(server.device, deadline=1.0)
+    assert (problem.status, problem.reason) == ("silent", "not done in time")
+    assert time.monotonic() - began < 4
+
+
+def test_a_host_that_accepts_and_says_nothing_is_cut_at_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        access = NetconfAccess("ops", _new_key().get_base64(), port=mute.getsockname()[1])
+        began = time.monotonic()
+        problem = failure(Device("r1", "127.0.0.1", netconf=access), deadline=0.5)
+    assert problem.status == "silent"
+    assert time.monotonic() - began < 4
+
+
+def test_a_reply_without_end_stops_at_the_cap(server: Server) -> None:
+    server.answer = lambda _rpc: f"<data>{'x' * (4 << 20)}</data>"
+    problem = failure(server.device, most_bytes=1 << 20)
+    assert (problem.status, problem.reason) == ("error", "the reply is longer than allowed")
+
+
+def test_a_device_without_snmp_gives_samples_by_netconf(server: Server, profiles: ProfileSet) -> None:
+    with Poller(profiles) as poller:
+        result = poller.round([server.device])
+    blocks = {block.kind: block for block in result.blocks()}
+    (row,) = blocks["interface"].rows()
+    assert (row["interface"], row["in_octets"], row["out_octets"], row["oper_status"]) == ("eth1", -1, 7, 1)
+    assert "<name>eth1</name>" in result.documents()["r1"]["config"]
+    assert blocks["poll"].rows()[0]["status"] == "ok"
+
+
+def test_a_malicious_reply_is_that_devices_failure(server: Server, profiles: ProfileSet) -> None:
+    server.answer = lambda rpc: "<data>&lol;</data>" if "get-config" in rpc else _canned(rpc)
+    with Poller(profiles, limits=Limits(netconf_deadline=5.0)) as poller:
+        (failed,) = poller.round([server.device]).failures()
+    assert failed.status == "error"
