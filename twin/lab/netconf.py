@@ -88,7 +88,10 @@ def _netconfd(directory: Path) -> list[str]:
 
 
 def _sshd_config(directory: Path, address: IPv4Address, host_key: Path) -> str:
-    """One address, one user, one key, one program: no shell, terminal, forwarding or password."""
+    """One address, one user, one key, one program: no shell, terminal, forwarding or password.
+
+    sshd starts the program through the user's login shell; HOME keeps that shell from the user's own start-up files.
+    """
     return "\n".join(
         [
             f"ListenAddress {address}:{PORT}",
@@ -106,6 +109,7 @@ def _sshd_config(directory: Path, address: IPv4Address, host_key: Path) -> str:
             "PermitTTY no",
             "PermitUserRC no",
             "PermitUserEnvironment no",
+            f"SetEnv HOME={directory}",
             "PrintMotd no",
             "LoginGraceTime 20",
             "MaxAuthTries 2",
