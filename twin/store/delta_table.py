@@ -41,7 +41,7 @@ class KindTable:
         self._last_written = 0
         # every writer syncs its commit before its next one: at most the newest few of others may not be on disk
         self._synced = max(-1, table.version() - _UNSYNCED_AT_MOST)
-        self._newest: dict[tuple[str, ...], _Newest] = {}
+        self._newest: dict[tuple[str, ...], _Index] = {}
 
     @classmethod
     def find(cls, path: Path, kind: str) -> KindTable | None:
@@ -75,7 +75,9 @@ class KindTable:
             return
         self._last_written = max(time.time_ns() // 1000, self._last_written + 1)
         columns = frame.with_columns(
-            pl.col("at").dt.date().alias(_DAY), pl.lit(self._last_written).cast(AT).alias(_WRITTEN)
+            pl.col(self._keys).cast(pl.String),
+            pl.col("at").dt.date().alias(_DAY),
+            pl.lit(self._last_written).cast(AT).alias(_WRITTEN),
         )
         marks = [Transaction(batch.writer, batch.number)] if batch else None
         write_deltalake(
@@ -125,7 +127,7 @@ class KindTable:
 
     def read(self, rows: pl.LazyFrame, wanted: Choices, fields: Sequence[str]) -> pl.DataFrame:
         """Of these rows those wanted, in which one of ``fields`` was measured; sorted, repeated ones merged."""
-        chosen = rows.filter(_matching(wanted), _measured(fields)).select(*self._keys, "at", _WRITTEN, *fields)
+        chosen = rows.filter(_matching(wanted), self._measured(fields)).select(*self._keys, "at", _WRITTEN, *fields)
         return merged(chosen.collect(), self._keys, by=[_WRITTEN])
 
     def latest(self, wanted: Choices, fields: tuple[str, ...]) -> pl.DataFrame:
@@ -140,17 +142,23 @@ class KindTable:
         rows = self._fold(tuple(KINDS[self._kind].fields)).rows
         return rows.filter(_matching(wanted)).select(self._keys).unique().sort(self._keys).to_dicts()
 
-    def _fold(self, fields: tuple[str, ...]) -> _Newest:
+    def _fold(self, fields: tuple[str, ...]) -> _Index:
         """Where each series' newest row is: what was known of files still there, and the files new since."""
         files = self.files()
-        known = self._newest.get(fields, _Newest(frozenset(), self._no_rows()))
+        known = self._newest.get(fields, _Index(frozenset(), self._no_rows()))
         here = frozenset(files[_PATH])
         rows = known.rows.filter(pl.col(_PATH).is_in(list(here & known.files)))
         for paths in _portions(files.filter(~pl.col(_PATH).is_in(list(known.files)))):
-            found = self._scan(paths).filter(_measured(fields)).select(*self._keys, "at", _PATH).unique().collect()
-            rows = pl.concat([rows, found]).filter(pl.col("at") == pl.col("at").max().over(self._keys))
-        self._newest[fields] = _Newest(here, rows)
+            found = self._scan(paths).filter(self._measured(fields)).select(*self._keys, "at", _PATH).collect()
+            rows = _newest(pl.concat([rows, _newest(found, self._keys)]), self._keys)
+        self._newest[fields] = _Index(here, rows)
         return self._newest[fields]
+
+    def _measured(self, fields: Sequence[str]) -> pl.Expr:
+        """Rows with a value in one of ``fields``; each row has one in some field."""
+        if len(fields) == len(KINDS[self._kind].fields):
+            return pl.lit(value=True)
+        return pl.any_horizontal([pl.col(name).is_not_null() for name in fields])
 
     def _no_rows(self) -> pl.DataFrame:
         return pl.DataFrame(schema=frame_schema(self._kind, ()) | {_PATH: pl.String()})
@@ -193,7 +201,7 @@ class KindTable:
 
 
 @dataclass(frozen=True)
-class _Newest:
+class _Index:
     """keys, at, path of each series' newest rows, over ``files``."""
 
     files: frozenset[str]
@@ -203,7 +211,7 @@ class _Newest:
 def _added(entry: Path) -> list[str]:
     """The data files a log entry adds; none if the log was cleaned up meanwhile."""
     try:
-        lines = entry.read_text(encoding="utf-8").splitlines()
+        lines = entry.read_bytes().splitlines()
     except FileNotFoundError:
         return []
     actions = (json.loads(line) for line in lines)
@@ -215,8 +223,9 @@ def _matching(wanted: Choices) -> pl.Expr:
     return pl.all_horizontal(tests) if tests else pl.lit(value=True)
 
 
-def _measured(fields: Sequence[str]) -> pl.Expr:
-    return pl.any_horizontal([pl.col(name).is_not_null() for name in fields])
+def _newest(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    newest = rows.group_by(keys).agg(pl.col("at").max())
+    return rows.join(newest, on=[*keys, "at"], how="semi").unique()
 
 
 def _portions(files: pl.DataFrame) -> list[list[str]]:

@@ -57,10 +57,15 @@ def to_block(kind: str, frame: pl.DataFrame, fields: Sequence[str]) -> Block:
 
 def _shared_text(texts: pl.Series) -> Array:
     """As objects, one Python string for each distinct text."""
-    distinct = texts.unique(maintain_order=True)
-    codes = texts.cast(pl.Enum(distinct)).to_physical().to_numpy()
-    names: Array = np.array(distinct.to_list(), dtype=object)
-    return names.take(codes)
+    coded = _coded(texts)
+    assert isinstance(coded.dtype, pl.Enum)
+    names: Array = np.array(coded.dtype.categories.to_list(), dtype=object)
+    return names.take(coded.to_physical().to_numpy())
+
+
+def _coded(texts: pl.Series) -> pl.Series:
+    """The same as numbers of its distinct texts, which are in order: fast to sort and compare."""
+    return texts if isinstance(texts.dtype, pl.Enum) else texts.cast(pl.Enum(texts.unique().sort()))
 
 
 def _column(values: pl.Series) -> Column:
@@ -74,9 +79,10 @@ def _column(values: pl.Series) -> Column:
 def merged(frame: pl.DataFrame, keys: Sequence[str], *, by: Sequence[str] = ()) -> pl.DataFrame:
     """Sorted by series and time; rows of the same series and time become one, field by field the newest value.
 
-    The newest is the last by ``by``, then by place in the frame.
+    The newest is the last by ``by``, then by place in the frame. Keys become polars Enums.
     """
     same = [*keys, "at"]
+    frame = frame.with_columns(_coded(frame[key]) for key in keys)
     frame = frame.sort([*same, *by], maintain_order=True)
     repeated = frame.select(
         pl.all_horizontal(pl.col(same) == pl.col(same).shift(1)).fill_null(value=False).any()
