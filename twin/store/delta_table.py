@@ -224,8 +224,7 @@ def _matching(wanted: Choices) -> pl.Expr:
 
 
 def _newest(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
-    newest = rows.group_by(keys).agg(pl.col("at").max())
-    return rows.join(newest, on=[*keys, "at"], how="semi").unique()
+    return rows.filter(pl.col("at") == pl.col("at").max().over(keys)).unique()
 
 
 def _portions(files: pl.DataFrame) -> list[list[str]]:

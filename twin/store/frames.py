@@ -84,9 +84,9 @@ def merged(frame: pl.DataFrame, keys: Sequence[str], *, by: Sequence[str] = ()) 
     same = [*keys, "at"]
     frame = frame.with_columns(_coded(frame[key]) for key in keys)
     frame = frame.sort([*same, *by], maintain_order=True)
-    repeated = frame.select(
-        pl.all_horizontal(pl.col(same) == pl.col(same).shift(1)).fill_null(value=False).any()
-    ).item()
-    if not repeated:
+    as_before = pl.all_horizontal(pl.col(same) == pl.col(same).shift(1)).fill_null(value=False)
+    repeated = frame.select(as_before | as_before.shift(-1, fill_value=False)).to_series()
+    if not repeated.any():
         return frame
-    return frame.group_by(same, maintain_order=True).agg(pl.all().drop_nulls().last())
+    united = frame.filter(repeated).group_by(same, maintain_order=True).agg(pl.all().drop_nulls().last())
+    return pl.concat([frame.filter(~repeated), united.select(frame.columns)]).sort(same)
