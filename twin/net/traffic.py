@@ -43,24 +43,11 @@ def loads(routing: Routing, demands: Demands) -> Floats:
     return load_of(routing, align(demands, routing.devices).matrix_bps)
 
 
-def ensemble_loads(routing: Routing, demands: Demands) -> Floats | None:
-    """[k, m] the same for each member of the ensemble; None without one."""
-    ensemble = align(demands, routing.devices).ensemble
-    return None if ensemble is None else load_of(routing, ensemble)
-
-
 def load_of(routing: Routing, matrices: Floats) -> Floats:
     """[..., n, n] bit/s -> [..., m] bit/s, devices in the order of ``routing``."""
     flat = matrices.reshape(-1, len(routing.devices) ** 2)
     result: Floats = (routing.fractions @ flat.T).T
     return result.reshape(*matrices.shape[:-2], len(routing.links))
-
-
-def lost(routing: Routing, demands: Demands) -> tuple[tuple[str, str, float], ...]:
-    """(origin, destination, bit/s) of demands without a path."""
-    matrix = align(demands, routing.devices).matrix_bps
-    pairs = np.argwhere((matrix > 0) & ~routing.reachable)
-    return tuple((routing.devices[s], routing.devices[t], float(matrix[s, t])) for s, t in pairs)
 
 
 def link_rates(routing: Routing, sent_bps: Mapping[Port, float], received_bps: Mapping[Port, float]) -> Floats:
