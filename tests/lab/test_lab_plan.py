@@ -12,6 +12,7 @@ from twin.lab import cgroups, machine
 from twin.lab.plan import LabPlan, device_config, lab_tag, namespace_prefix, plan
 from twin.lab.spec import read_lab
 from twin.lab.texts import frr_conf, root_links, snmpd_conf
+from twin.vocab.errors import NettwinError
 from twin.vocab.inventory import Secret
 
 LABS = Path(__file__).parents[2] / "configs" / "labs"
@@ -120,5 +121,5 @@ def test_what_is_missing_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(machine, "PACKAGES", {"no-such-program": "some-package"})
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert [x.what for x in machine.missing()] == ["some-package", "root"]
-    with pytest.raises(machine.NettwinError, match="apt-get install --no-install-recommends some-package"):
+    with pytest.raises(NettwinError, match="apt-get install --no-install-recommends some-package"):
         machine.require()

@@ -182,11 +182,9 @@ def test_a_second_lab_stands_beside_the_first_and_leaves_nothing(
     assert {lab.name, second.name} <= set(labs())
     assert second.status().good
     second.start_traffic()
-    pid = second.traffic().pid
     down(second.name)
     assert teardown.traces(second.name) == []
-    assert not Path(f"/proc/{pid}").exists()
-    assert _mentions(f"/run/nettwin/{second.name}/") == []
+    assert _mentions(second.name) == []
     assert lab.status().good
     with pytest.raises(UsageError, match="no lab"):
         load(second.name)
@@ -197,14 +195,14 @@ def _pair(file: LabFile, igp: tuple[Igp, ...] = ("ospf",)) -> LabFile:
     return replace(file, routers=routers, links=file.links[-1:], bgp=None)
 
 
-def _mentions(path: str) -> list[str]:
+def _mentions(name: str) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        found += [command] if path in command else []
+        found += [command] if name in command else []
     return found
 
 
@@ -240,7 +238,7 @@ def test_a_lab_killed_half_way_can_be_brought_down(stage: str, lab_file: MakeFil
         up(file)
     down(file.name)
     assert teardown.traces(file.name) == []
-    assert _mentions(f"/run/nettwin/{file.name}/") == []
+    assert _mentions(file.name) == []
 
 
 def test_a_lab_that_fails_half_way_takes_itself_away(lab_file: MakeFile) -> None:

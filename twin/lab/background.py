@@ -50,12 +50,12 @@ def launch(lab: LabPlan, namespaces: Sequence[Namespace]) -> None:
         raise NettwinError(f"{lab.name}: {complaints.strip().splitlines()[0] if complaints else 'launcher died'}")
 
 
-def helper(lab: LabPlan, name: str, module: str, arguments: Sequence[str]) -> Namespace:
-    """``python -m MODULE ARGUMENTS`` in the root namespace and the lab's control group, its output in ``NAME.log``."""
+def helper(lab: LabPlan, name: str, arguments: Sequence[str]) -> Namespace:
+    """``python -m twin.lab.NAME ARGUMENTS`` in the root namespace and the lab's control group, output in ``NAME.log``."""
     numeric = {"OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     (lab.directory / f"{name}.log").unlink(missing_ok=True)
     step = Step(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", f"twin.lab.{name}", *arguments],
         log=str(lab.directory / f"{name}.log"),
         cwd="/",
         env=environment(PYTHONPATH=str(Path(twin.__file__).parents[1]), **numeric),
@@ -66,9 +66,13 @@ def helper(lab: LabPlan, name: str, module: str, arguments: Sequence[str]) -> Na
     return Namespace(name=name, groups=groups, stages=[[step]])
 
 
-def pid_of(lab: LabPlan, name: str) -> int:
-    """The process of a helper that was launched."""
-    return int((lab.directory / f"{name}.pid").read_text(encoding="ascii"))
+def pid_of(lab: LabPlan, name: str) -> int | None:
+    """A helper's process; None where it runs no more (or another process was given its number)."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((lab.directory / f"{name}.pid").read_text(encoding="ascii"))
+        if f"twin.lab.{name}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            return pid
+    return None
 
 
 def _join(lab: LabPlan, pid: int) -> None:
@@ -87,6 +91,8 @@ def until(done: Callable[[], bool], patience_s: float) -> bool:
     return True
 
 
-def last_line(file: Path) -> str:
+def last_words(lab: LabPlan, name: str) -> str:
+    """The last line of a helper's log."""
+    file = lab.directory / f"{name}.log"
     lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines() if file.exists() else []
     return lines[-1] if lines else "nothing in its log"

@@ -13,6 +13,7 @@ from twin.lab.machine import run
 from twin.lab.plan import LabPlan, RouterPlan, device_config
 from twin.vocab.errors import NettwinError, UsageError
 
+AGENT = "agent"
 SPARE = IPv4Network("10.192.0.0/11")
 
 
@@ -132,7 +133,7 @@ def the_agent(lab: LabPlan, secrets: keys.Keys) -> stages.Namespace:
     ]
     told = lab.directory / "agent.json"
     agent_state.write(told, agent_report(lab), targets)
-    return helper(lab, "agent", "twin.lab.agent", [str(told)])
+    return helper(lab, AGENT, [str(told)])
 
 
 def agent_report(lab: LabPlan) -> Path:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from twin.lab import agent_state
-from twin.lab.build import agent_report
+from twin.lab.background import last_words, pid_of
+from twin.lab.build import AGENT, agent_report
 from twin.lab.keys import Keys
 from twin.lab.machine import environment, run
 from twin.lab.plan import LabPlan, RouterPlan
@@ -65,7 +66,8 @@ def wait(lab: LabPlan, keys: Keys, progress: Progress) -> None:
             lacking = {r.name: lack for r in pending if (lack := check(r))}
             pending = [r for r in pending if r.name in lacking]
             progress(name, len(lab.routers) - len(pending), len(lab.routers))
-            if pending and time.monotonic() > deadline:
+            hopeless = time.monotonic() > deadline or pid_of(lab, AGENT) is None
+            if pending and hopeless:
                 raise NettwinError(f"{lab.name}: {pending[0].name} is not ready: {lacking[pending[0].name]}")
             if pending:
                 time.sleep(POLL_S)
@@ -139,6 +141,8 @@ def netconf_missing(lab: LabPlan, router: RouterPlan) -> str | None:
         found = agent_state.states(agent_report(lab)).get(router.name)
     except (NettwinError, OSError) as problem:
         return f"its agent ({problem})"
+    if pid_of(lab, AGENT) is None:
+        return f"its agent, which has ended: {last_words(lab, AGENT)}"
     if found is None:
         return "its agent"
     return found.error or (None if found.session else "a NETCONF session")

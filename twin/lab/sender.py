@@ -90,7 +90,6 @@ class Sender:
     def report(self, pacer: Pacer) -> None:
         """Replace the report file in one step."""
         content = {
-            "pid": os.getpid(),
             "started": self.started,
             "at": time.time(),
             "packet_octets": len(self.payload) + HEADERS,
