@@ -14,11 +14,12 @@ from rich.text import Text
 
 from twin.vocab.answer import ANSWER_SCHEMA_VERSION, Answer, LinkLoad, Reason
 from twin.vocab.plain import to_plain
-from twin.vocab.snapshot import Finding
+from twin.vocab.snapshot import Finding, Severity
 
 VERDICT_STYLE = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 SEVERITY_STYLE = {"error": "red", "warning": "yellow", "note": "dim"}
 BAR_WIDTH = 10
+SHOWN_DEVICES = 3
 
 
 def bits(value: float | None) -> str:
@@ -152,11 +153,24 @@ def _evidence(answer: Answer, zone: tzinfo) -> Table:
         ("lines not read", str(e.unread_lines)),
         ("demands", f"{e.demand_source}; {residual}"),
         ("snapshot", f"{answer.snapshot_hash[:12]}, answer valid until {clock(answer.expires, zone)}"),
-        *((f"{f.severity}: {f.device}", f"{f.subject}: {f.message}") for f in e.findings),
+        *((f"{f.severity}: {f.device}", f"{f.subject}: {f.message}") for f in grouped(e.findings)),
     ]
     return table("what this rests on", ("", ""), rows)
 
 
+def grouped(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings that say the same of several devices as one, worst first."""
+    same: dict[tuple[Severity, str, str], list[str]] = {}
+    for f in findings:
+        same.setdefault((f.severity, f.subject, f.message), []).append(f.device)
+    order: tuple[Severity, ...] = ("error", "warning", "note")
+    made = [
+        Finding(severity, ", ".join(devices) if len(devices) <= SHOWN_DEVICES else f"{len(devices)} devices", *what)
+        for (severity, *what), devices in same.items()
+    ]
+    return sorted(made, key=lambda f: order.index(f.severity))
+
+
 def findings_table(findings: Sequence[Finding]) -> Table:
-    rows = [(Text(f.severity, SEVERITY_STYLE[f.severity]), f.device, f.subject, f.message) for f in findings]
+    rows = [(Text(f.severity, SEVERITY_STYLE[f.severity]), f.device, f.subject, f.message) for f in grouped(findings)]
     return table("what disagrees, is missing or was not understood", ("severity", "device", "about", "found"), rows)

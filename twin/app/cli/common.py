@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from twin.app.settings import Settings, load_settings, settings_path
 
 EXIT_INTERRUPTED = 130
+PIPE_WIDTH = 150
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 SettingsOption = Annotated[
@@ -45,8 +46,12 @@ class Screen:
 
 
 def screen() -> Screen:
-    width = None if sys.stdout.isatty() else 150
-    return Screen(Console(width=width, highlight=False), Console(stderr=True, highlight=False))
+    return Screen(_console(sys.stdout), _console(sys.stderr))
+
+
+def _console(stream: TextIO) -> Console:
+    """As wide as the terminal; on a pipe wide enough that tables keep their lines."""
+    return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
 
 
 def settings_of(option: Path | None) -> Settings:
@@ -81,7 +86,7 @@ def progress(title: str) -> Iterator[Steps]:
         TaskProgressColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True, highlight=False)) as live:
+    with Progress(*columns, console=_console(sys.stderr)) as live:
         steps = Steps(live, title)
         yield steps
         if not live.tasks[0].finished:

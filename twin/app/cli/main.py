@@ -59,7 +59,7 @@ def main() -> None:
     try:
         app()
     except NettwinError as problem:
-        screen().err.print(f"nettwin: {problem}", style="red", markup=False)
+        screen().err.print(f"nettwin: {problem}", style="red", markup=False, soft_wrap=True)
         sys.exit(problem.exit_code)
     except KeyboardInterrupt:
         screen().err.print("nettwin: interrupted", style="yellow")
