@@ -51,7 +51,7 @@ def launch(lab: LabPlan, namespaces: Sequence[Namespace]) -> None:
 
 
 def helper(lab: LabPlan, name: str, arguments: Sequence[str]) -> Namespace:
-    """``python -m twin.lab.NAME ARGUMENTS`` in the root namespace and the lab's control group, output in ``NAME.log``."""
+    """``python -m twin.lab.NAME ARGUMENTS`` in the root namespace and the lab's control group; logs to NAME.log."""
     numeric = {"OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     (lab.directory / f"{name}.log").unlink(missing_ok=True)
     step = Step(
