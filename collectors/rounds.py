@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import structlog
@@ -112,12 +112,20 @@ Progress = Callable[[Polled | Failed], None]
 
 
 @dataclass(frozen=True)
+class _Job:
+    device: str
+    protocol: Protocol
+    poll: Callable[[], Awaitable[Polled]]
+    gate: asyncio.Semaphore
+
+
+@dataclass(frozen=True)
 class Limits:
     """How much at once, and how long. Seconds are for one device and protocol."""
 
-    snmp_at_once: int = 40
+    snmp_at_once: int = 20
     netconf_at_once: int = 16
-    snmp_deadline: float = 20.0
+    snmp_deadline: float = 30.0
     netconf_deadline: float = 40.0
 
 
@@ -188,29 +196,33 @@ class Poller:
             self._engine = self._make_engine()
         self._snmp_gate = asyncio.Semaphore(self._limits.snmp_at_once)
         self._netconf_gate = asyncio.Semaphore(self._limits.netconf_at_once)
-        jobs = [self._reported(job, progress) for device in devices for job in self._jobs(device, full, self._engine)]
-        done = await asyncio.gather(*jobs)
+        engine = self._engine
+        jobs = [job for device in devices for job in self._jobs(device, full, engine)]
+        done = await asyncio.gather(*(self._run(job, progress) for job in jobs))
         results: dict[str, tuple[Polled | Failed, ...]] = {device.name: () for device in devices}
         for result in done:
             results[result.device] += (result,)
         return Round(began, results)
 
-    def _jobs(self, device: Device, full: bool, engine: Engine) -> list[Any]:
-        jobs: list[Any] = []
+    def _jobs(self, device: Device, full: bool, engine: Engine) -> list[_Job]:
+        jobs: list[_Job] = []
         if device.snmp is not None:
-            jobs.append(_guarded(device.name, "snmp", self._poll_snmp(device, full, engine), self._snmp_gate))
+            jobs.append(_Job(device.name, "snmp", partial(self._poll_snmp, device, full, engine), self._snmp_gate))
         if device.netconf is not None and (full or device.snmp is None):
-            jobs.append(_guarded(device.name, "netconf", self._poll_netconf(device, full), self._netconf_gate))
+            jobs.append(_Job(device.name, "netconf", partial(self._poll_netconf, device, full), self._netconf_gate))
         return jobs
 
     async def _poll_snmp(self, device: Device, full: bool, engine: Engine) -> Polled:
+        """At the deadline nothing more is asked; a request still open gets a quarter of that time on top."""
+        deadline = self._limits.snmp_deadline
+        until = time.monotonic() + deadline
         agent = await engine.agent(device)
-        reader = Reader(agent, device, self._profiles, "full" if full else "fast", self._sizes)
+        reader = Reader(agent, device, self._profiles, "full" if full else "fast", self._sizes, until)
         try:
-            async with asyncio.timeout(self._limits.snmp_deadline):
+            async with asyncio.timeout(1.25 * deadline):
                 await reader.run()
         except TimeoutError:
-            reader.cut_short(f"stopped after {self._limits.snmp_deadline:g} s")
+            reader.cut_short(f"stopped after {1.25 * deadline:g} s")
         reading = reader.reading
         if reading is None:
             raise PollError("silent", "no answer")
@@ -230,8 +242,8 @@ class Poller:
             raise PollError("silent", f"not done in {deadline:g} s") from None
         return _decode_netconf(device, replies, full)
 
-    async def _reported(self, job: Any, progress: Progress | None) -> Polled | Failed:
-        result: Polled | Failed = await job
+    async def _run(self, job: _Job, progress: Progress | None) -> Polled | Failed:
+        result = await _outcome(job)
         self._log_change(result)
         if progress is not None:
             progress(result)
@@ -267,16 +279,16 @@ def _checked(blocks: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[str, ...
     return chain.run_all(blocks, steps)
 
 
-async def _guarded(device: str, protocol: Protocol, poll: Any, gate: asyncio.Semaphore) -> Polled | Failed:
-    """Run one poll when it is its turn; whatever happens becomes its result."""
-    async with gate:
+async def _outcome(job: _Job) -> Polled | Failed:
+    """Poll when it is this job's turn; whatever happens becomes its result."""
+    async with job.gate:
         started = time.monotonic()
         try:
-            polled: Polled = await poll
+            polled = await job.poll()
             return replace(polled, seconds=time.monotonic() - started)
         except PollError as problem:
             status, reason = problem.status, problem.reason
         except Exception as problem:  # a device must never stop a round
-            log.exception("poll_broke", device=device, protocol=protocol)
+            log.exception("poll_broke", device=job.device, protocol=job.protocol)
             status, reason = "error", f"{type(problem).__name__}: {problem}"
-        return Failed(device, protocol, status, reason, time.monotonic() - started)
+        return Failed(job.device, job.protocol, status, reason, time.monotonic() - started)

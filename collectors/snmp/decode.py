@@ -96,7 +96,7 @@ def _interface_block(device: str, named: Mapping[str, Row], reading: Reading) ->
         return None
     at = next(table.at for table in reading.tables.values() if table.subject == "interface")
     rows = [_interface_row(device, name, row, reading.system.uptime_cs) for name, row in named.items()]
-    return Block.from_rows("interface", rows, at)
+    return Block.from_rows("interface", map(_measured, rows), at)
 
 
 def _interface_row(device: str, name: str, row: Row, uptime_cs: int | None) -> dict[str, Any]:
@@ -126,7 +126,12 @@ def _device_block(device: str, reading: Reading) -> Block:
     sample["cpu_percent"] = float(np.mean(loads)) if loads else None
     if sample["memory_used_bytes"] is None:
         sample |= _storage(reading.of("storage"))
-    return Block.from_rows("device", [sample], reading.at)
+    return Block.from_rows("device", [_measured(sample)], reading.at)
+
+
+def _measured(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """A field that no row has is absent from the block: it was not measured at all."""
+    return {name: value for name, value in sample.items() if value is not None}
 
 
 def _storage(rows: Sequence[Row]) -> dict[str, int]:

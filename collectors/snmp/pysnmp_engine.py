@@ -147,9 +147,9 @@ class _PysnmpAgent:
             found |= {oid: value for oid, value in answer if value is not None}
         return found
 
-    async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int) -> Walk:
+    async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int, until: float) -> Walk:
         return await walk_columns(
-            self._bulk, columns, repetitions=self.access.repetitions, rows=rows, max_rows=max_rows
+            self._bulk, columns, repetitions=self.access.repetitions, rows=rows, max_rows=max_rows, until=until
         )
 
     async def _get(self, oids: Sequence[Oid]) -> Varbinds:

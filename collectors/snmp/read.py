@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 
@@ -11,6 +13,7 @@ from collectors.failures import PollError
 from collectors.profiles import Profile, ProfileSet, Round, Table
 from collectors.profiles import Value as Wanted
 from collectors.snmp.rows import Reading, Rows, System, evaluate, rows_of, split_columns, text_of
+from collectors.snmp.walk import OUT_OF_TIME
 from collectors.snmp.wire import Agent, Oid, Value
 from twin.vocab.inventory import Device, SnmpAccess
 from twin.vocab.time import instant, now
@@ -28,7 +31,8 @@ Sizes = MutableMapping[tuple[str, str], int]
 class Reader:
     """Reads one device once. After ``run`` was cut off by a deadline, ``reading`` holds what came until then.
 
-    ``sizes`` remembers the rows of each (device, table) between rounds, so that requests fit the table.
+    ``sizes`` remembers the rows of each (device, table) between rounds, so that requests fit the table;
+    after ``until`` (time.monotonic) nothing more is asked.
     """
 
     agent: Agent
@@ -36,6 +40,7 @@ class Reader:
     profiles: ProfileSet
     round: Round
     sizes: Sizes
+    until: float = math.inf
     _system: System | None = None
     _scalars: dict[str, int | str] = field(default_factory=dict)
     _tables: dict[str, Rows] = field(default_factory=dict)
@@ -55,6 +60,9 @@ class Reader:
         counts = await self._read_scalars(profile, wanted)
         for name, table in wanted.items():
             if any(self._gave_something(other) for other in table.unless):
+                continue
+            if time.monotonic() > self.until:
+                self._cut.append(f"{name}: {OUT_OF_TIME}")
                 continue
             try:
                 await self._read_table(name, table, counts)
@@ -138,7 +146,7 @@ class Reader:
 
     async def _walk(self, name: str, oids: list[Oid], columns: dict[Oid, dict[Oid, Value]]) -> np.datetime64:
         guess = self.sizes.get((self.device.name, name), FIRST_GUESS)
-        walk = await self.agent.walk(oids, rows=guess, max_rows=self._access.max_rows)
+        walk = await self.agent.walk(oids, rows=guess, max_rows=self._access.max_rows, until=self.until)
         self._values += len(walk.varbinds)
         self._cut += [f"{name}: {cut}" for cut in walk.cut]
         columns.update(split_columns(walk.varbinds, oids))

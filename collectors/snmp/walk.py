@@ -6,6 +6,7 @@ puresnmp issues 51 and 94, gosnmp issue 401), what came before is kept and the w
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -21,6 +22,7 @@ Bulk: TypeAlias = Callable[[Sequence[Oid], int], Awaitable[Varbinds]]
 
 MOST_VARBINDS = 240  # a response: larger ones are cut short by many agents or lost in fragments
 FEWEST_REPETITIONS = 4
+OUT_OF_TIME = "out of time"
 
 
 class TooBigError(Exception):
@@ -54,19 +56,22 @@ class _Column:
         return False
 
 
-async def walk_columns(bulk: Bulk, columns: Sequence[Oid], *, repetitions: int, rows: int, max_rows: int) -> Walk:
+async def walk_columns(
+    bulk: Bulk, columns: Sequence[Oid], *, repetitions: int, rows: int, max_rows: int, until: float
+) -> Walk:
     """Walk ``columns`` with one outstanding request.
 
     Args:
         bulk: sends one GETBULK; None as a value stands for endOfMibView.
         repetitions: most rows to ask for at once.
         rows: how many rows to expect (a guess; a good one saves varbinds past the end).
+        until: no request is begun after this time (time.monotonic); what came is kept.
 
     Raises:
         PollError: nothing came back at all.
     """
     open_columns = [_Column(prefix, prefix) for prefix in columns]
-    state = _State(bulk, max(1, repetitions), max_rows)
+    state = _State(bulk, max(1, repetitions), max_rows, until)
     expected = rows + 1
     for group in _groups(open_columns):
         await state.drain(group, expected)
@@ -84,15 +89,19 @@ def _groups(columns: Sequence[_Column]) -> list[Sequence[_Column]]:
 class _State:
     """What one walk has received so far, and how large its requests may be."""
 
-    def __init__(self, bulk: Bulk, repetitions: int, max_rows: int) -> None:
+    def __init__(self, bulk: Bulk, repetitions: int, max_rows: int, until: float) -> None:
         self.bulk = bulk
         self.most = repetitions
         self.max_rows = max_rows
+        self.until = until
         self.received: list[tuple[Oid, Value]] = []
         self.at: np.datetime64 = instant(now())
 
     async def drain(self, group: Sequence[_Column], expected: int) -> None:
         while asked := [c for c in group if c.open]:
+            if time.monotonic() > self.until:
+                _close(asked, OUT_OF_TIME)
+                return
             missing = expected - min(c.rows for c in asked)
             wanted = max(1, min(self.most, missing if missing > 0 else self.most, MOST_VARBINDS // len(asked)))
             try:
@@ -108,8 +117,7 @@ class _State:
 
     def _take(self, asked: Sequence[_Column], answer: Varbinds) -> None:
         if not answer:
-            for column in asked:
-                column.close("the agent sent an empty response")
+            _close(asked, "the agent sent an empty response")
         for position, (oid, value) in enumerate(answer):
             if asked[position % len(asked)].accept(oid, value, self.max_rows) and value is not None:
                 self.received.append((oid, value))
@@ -121,5 +129,9 @@ class _State:
             return
         if not self.received:
             raise problem
-        for column in asked:
-            column.close(problem.reason)
+        _close(asked, problem.reason)
+
+
+def _close(columns: Sequence[_Column], cut: str) -> None:
+    for column in columns:
+        column.close(cut)

@@ -39,8 +39,14 @@ class Agent(Protocol):
         """The objects asked for; those the agent does not have are left out."""
         ...
 
-    async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int) -> Walk:
-        """All instances below each column. ``rows`` is how many to expect, ``max_rows`` how many to accept a column."""
+    async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int, until: float) -> Walk:
+        """All instances below each column.
+
+        Args:
+            rows: how many rows to expect.
+            max_rows: how many to accept in a column.
+            until: when to stop and return what came (time.monotonic).
+        """
         ...
 
 

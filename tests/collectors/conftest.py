@@ -51,8 +51,8 @@ class CannedAgent:
         self.asked += oids
         return {oid: self.table[oid] for oid in oids if oid in self.table}
 
-    async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int) -> Walk:
-        return await walk_columns(self.bulk, columns, repetitions=25, rows=rows, max_rows=max_rows)
+    async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int, until: float) -> Walk:
+        return await walk_columns(self.bulk, columns, repetitions=25, rows=rows, max_rows=max_rows, until=until)
 
     async def bulk(self, oids: Sequence[Oid], repetitions: int) -> list[tuple[Oid, Value | None]]:
         self.asked += oids

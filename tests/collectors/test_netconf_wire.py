@@ -123,7 +123,7 @@ def _serve(channel: Any, state: Server) -> None:
             while END in buffer:
                 message, _, buffer = buffer.partition(END)
                 _reply(channel, message.decode(), state)
-    except OSError:
+    except (OSError, EOFError, paramiko.SSHException):
         return
 
 
@@ -197,6 +197,26 @@ def test_a_server_that_never_replies_is_cut_at_the_deadline(server: Server) -> N
     began = time.monotonic()
     problem = failure(server.device, deadline=1.0)
     assert (problem.status, problem.reason) == ("silent", "not done in time")
+    assert time.monotonic() - began < 4
+
+
+def test_a_session_that_was_cut_leaves_no_thread(server: Server) -> None:
+    server.answer = lambda _rpc: None
+    before = set(threading.enumerate())
+    failure(server.device, deadline=0.5)
+    ours = [t for t in set(threading.enumerate()) - before if not getattr(t, "server_mode", False)]
+    for thread in ours:
+        if "_serve" not in thread.name:
+            thread.join(3)
+    assert [t for t in ours if t.is_alive() and "_serve" not in t.name] == []
+
+
+def test_closing_cuts_open_sessions(server: Server) -> None:
+    server.answer = lambda _rpc: None
+    sessions, began = Sessions(), time.monotonic()
+    threading.Timer(0.5, sessions.close).start()
+    with pytest.raises(PollError, match="not done in time"):
+        sessions.fetch(server.device, config=True, deadline=20.0)
     assert time.monotonic() - began < 4
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -94,7 +95,9 @@ def test_one_name_with_two_passphrases_serves_both_devices(snmpd_port: int) -> N
 
 
 def test_columns_are_walked_side_by_side(snmpd_port: int) -> None:
-    walk: Walk = ask(device(snmpd_port, PUBLIC), lambda agent: agent.walk([IF_INDEX, IF_DESCR], rows=4, max_rows=100))
+    walk: Walk = ask(
+        device(snmpd_port, PUBLIC), lambda agent: agent.walk([IF_INDEX, IF_DESCR], rows=4, max_rows=100, until=math.inf)
+    )
     names = {oid[-1]: value for oid, value in walk.varbinds if oid[:-1] == IF_DESCR}
     assert names.keys() == {value for oid, value in walk.varbinds if oid[:-1] == IF_INDEX}
     assert b"lo" in names.values()
@@ -147,7 +150,9 @@ def _loop_for_ever(sock: socket.socket) -> None:
 
 
 def test_a_looping_agent_ends_its_column_and_keeps_its_rows(looping_port: int) -> None:
-    walk: Walk = ask(device(looping_port, PUBLIC), lambda agent: agent.walk([IF_INDEX], rows=4, max_rows=100))
+    walk: Walk = ask(
+        device(looping_port, PUBLIC), lambda agent: agent.walk([IF_INDEX], rows=4, max_rows=100, until=math.inf)
+    )
     rows: list[Oid] = [oid for oid, _ in walk.varbinds]
     assert rows == [(*IF_INDEX, 1), (*IF_INDEX, 2), (*IF_INDEX, 3)]
     assert "does not increase" in walk.cut[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -17,9 +19,9 @@ A, B = (1, 3, 1), (1, 3, 2)
 Varbinds = list[tuple[Oid, Value | None]]
 
 
-def walk(bulk: object, columns: Sequence[Oid] = (A,), **options: int) -> Walk:
+def walk(bulk: object, columns: Sequence[Oid] = (A,), *, until: float = math.inf, **options: int) -> Walk:
     settings = {"repetitions": 25, "rows": 3, "max_rows": 100} | options
-    return asyncio.run(walk_columns(bulk, columns, **settings))  # type: ignore[arg-type] # any callable serves here
+    return asyncio.run(walk_columns(bulk, columns, until=until, **settings))  # type: ignore[arg-type] # any callable serves here
 
 
 tables = st.dictionaries(
@@ -60,10 +62,11 @@ LOOPS = {
 def test_a_looping_agent_ends_the_column_and_keeps_its_rows(responses: list[list[int]]) -> None:
     asked = 0
 
-    async def bulk(_oids: Sequence[Oid], _count: int) -> Sequence[tuple[Oid, Value | None]]:
+    async def bulk(_oids: Sequence[Oid], _count: int) -> Varbinds:
         nonlocal asked
         asked += 1
-        return [((*A, row), row) for row in responses[min(asked, len(responses)) - 1]]
+        answer: Varbinds = [((*A, row), row) for row in responses[min(asked, len(responses)) - 1]]
+        return answer
 
     got = walk(bulk)
     assert [value for _, value in got.varbinds] == list(range(1, max(responses[0]) + 1))
@@ -73,11 +76,12 @@ def test_a_looping_agent_ends_the_column_and_keeps_its_rows(responses: list[list
 
 def test_a_loop_in_one_column_leaves_the_other_whole() -> None:
     async def bulk(oids: Sequence[Oid], count: int) -> Varbinds:
-        return [
+        answer: Varbinds = [
             ((*oid[:3], 7) if oid[:3] == A else (*B, step + 1 + (oid[3] if len(oid) > 3 else 0)), step)
             for step in range(count)
             for oid in oids
-        ][:12]
+        ]
+        return answer[:12]
 
     got = walk(bulk, (A, B), max_rows=10)
     assert sum(oid[:3] == B for oid, _ in got.varbinds) == 10
@@ -92,6 +96,17 @@ def test_an_endless_table_stops_at_the_allowed_rows() -> None:
     got = walk(bulk, max_rows=40)
     assert len(got.varbinds) == 40
     assert got.cut == ("1.3.1 has more than 40 rows",)
+
+
+def test_a_slow_table_is_cut_in_time_and_its_rows_are_kept() -> None:
+    async def bulk(oids: Sequence[Oid], count: int) -> Varbinds:
+        await asyncio.sleep(0.02)
+        start = oids[0][3] if len(oids[0]) > 3 else 0
+        return [((*A, start + i + 1), i) for i in range(count)]
+
+    got = walk(bulk, until=time.monotonic() + 0.1, max_rows=10_000)
+    assert 4 <= len(got.varbinds) < 1000
+    assert got.cut == ("out of time",)
 
 
 def test_an_agent_that_says_too_big_is_asked_for_less() -> None:
