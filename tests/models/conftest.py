@@ -21,4 +21,4 @@ def history() -> Panel:
 @pytest.fixture(scope="session")
 def forecaster(history: Panel) -> Forecaster:
     """Trained on all but the last day."""
-    return train(history.window(0, 9 * DAY), steps=100, seed=1)
+    return train(history.window(0, 9 * DAY), steps=80, seed=1)
