@@ -139,7 +139,7 @@ def _entry_lines(entry: DeviceEntry) -> list[str]:
 
 def _quoted(value: str) -> str:
     """Text a device chose, as a YAML scalar that means just that text."""
-    plain = all(c.isalnum() or c in "._-" for c in value) and value[:1].isalnum()
+    plain = all(c.isalnum() or c in "._-" for c in value) and value[:1].isalnum() and value.lower() != "null"
     return value if plain else "'" + "".join(c for c in value if c.isprintable()).replace("'", "''") + "'"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import structlog
@@ -54,10 +55,10 @@ def configure_logging(level: int) -> None:
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
-def main() -> None:
-    """Runs the command and turns errors into one line and an exit code."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Runs the command (``words``, else the process's own) and turns errors into one line and an exit code."""
     try:
-        app()
+        app(args=words)
     except NettwinError as problem:
         screen().err.print(f"nettwin: {problem}", style="red", markup=False, soft_wrap=True)
         sys.exit(problem.exit_code)
