@@ -79,9 +79,9 @@ def test_parallel_links_need_names_of_their_own() -> None:
     ]
 
 
-@pytest.mark.parametrize("file", sorted(LABS.glob("*.yaml")), ids=lambda f: f.stem)
-def test_every_shipped_lab_is_read(file: Path) -> None:
-    assert read_lab(file).name == file.stem
+@pytest.mark.parametrize("name", ["abilene", "square"])
+def test_every_shipped_lab_is_read(name: str) -> None:
+    assert read_lab(LABS / f"{name}.yaml").name == name
 
 
 def test_abilene_is_the_published_backbone() -> None:
