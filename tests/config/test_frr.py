@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.config import frr
@@ -16,6 +16,7 @@ from twin.vocab.errors import UsageError
 Devices = Callable[[], st.SearchStrategy[DeviceConfig]]
 
 
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_what_is_rendered_is_read_back(data: st.DataObject, devices: Devices) -> None:
     config = data.draw(devices())
@@ -31,12 +32,14 @@ EXTRAS = frr.Extras(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_extra_lines_are_written_and_reviewed_as_irrelevant(data: st.DataObject, devices: Devices) -> None:
     config = data.draw(devices())
     assert frr.parse(frr.render(config, extras=EXTRAS)) == config
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.text())
 def test_any_text_is_parsed_or_unread_never_refused(text: str) -> None:
     frr.parse(text)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin import config as configuration
@@ -23,6 +23,7 @@ def by_prefix(config: DeviceConfig) -> DeviceConfig:
     return replace(config, static_routes=tuple(sorted(config.static_routes, key=lambda r: r.prefix)))
 
 
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_what_is_rendered_is_read_back(
     data: st.DataObject, devices: Callable[[], st.SearchStrategy[DeviceConfig]]
@@ -31,6 +32,7 @@ def test_what_is_rendered_is_read_back(
     assert yang.parse(yang.render(config)) == by_prefix(config)
 
 
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_both_dialects_mean_the_same(
     data: st.DataObject, devices: Callable[[], st.SearchStrategy[DeviceConfig]]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 
 MARK = "hashed:"
-_TYPES = r"(?:(?:\d{1,2}|encrypted|clear|cipher|simple|plaintext|irreversible-cipher|sha512|level \d+)\s+)*"
+_TYPES = r"(?:(?:\d{1,2}|encrypted|clear|cipher|simple|plain|plaintext|irreversible-cipher|sha512|level \d+)\s+)*"
 _WORD = r'(?P<secret>"[^"\n]*"|[^\s;"]+)'
 _REST = r"(?P<secret>\S.*?)(?=\s*$)"
 
@@ -23,14 +23,17 @@ TO_END_OF_LINE = (
     r"\b(?:password|passwd|secret|passphrase|shared-secret|pre-shared-secret)\s+" + _TYPES,
     r"\b(?:key-string|authentication-key|md5-key|encrypted-password|plain-text-password|simple-password)\s+" + _TYPES,
     r"\bmessage-digest-key\s+\d+\s+(?:md5\s+)?" + _TYPES,
-    r"\b(?:tacacs|radius|tacacs-server|radius-server|aaa)\b.*?\bkey\s+" + _TYPES,
+    r"\b(?:tacacs|radius|tacacs-server|radius-server|aaa|server|server-private)\b.*?\bkey\s+" + _TYPES,
     r"\bcrypto isakmp key\s+" + _TYPES,
     r"\bpre-shared-key\s+(?:(?:local|remote|ascii-text|hexadecimal|address \S+ key)\s+)*" + _TYPES,
     r"\bkey\s+(?:[05678]|hex|ascii)\s+",
+    r"\b(?:set-)?key\s+(?:(?:ascii|hex)\s+)?(?:\d\s+)?(?=\")",
+    r"\bset-key\s+(?:(?:ascii|hex)\s+)?" + _TYPES,
     r"^\s*key\s+(?!chain\b|\d+\s*$|config-key\b)",
     r"\b(?:isis|area|domain)[- ]password\s+" + _TYPES,
     r"\bauthentication\s+(?:text|string|simple|key|mode\s+md5)\s+" + _TYPES,
-    r"\bauthentication-mode\s+(?:md5|simple|hmac-\S+)\s+(?:\d+\s+)?" + _TYPES,
+    r"\bauthentication-mode\s+(?:md5|sha\S*|simple|hmac-\S+)\s+(?:\d+\s+)?" + _TYPES,
+    r"\bprivacy-mode\s+\S+\s+" + _TYPES,
     r"\bwpa-psk\s+(?:ascii|hex)\s+" + _TYPES,
     r"^\s*(?:ro|rw)(?:community|user)6?\s+",
     r"^\s*(?:com2sec6?|createUser|trapcommunity|trap2?sink|informsink|defCommunity|defAuthPassphrase|defPrivPassphrase)\s+",
@@ -61,6 +64,10 @@ _XML = re.compile(
     r"(?=</(?P=tag)\s*>)",
     re.IGNORECASE | re.DOTALL,
 )
+_PEM = re.compile(
+    r"(?P<before>-----BEGIN [A-Z ]*PRIVATE KEY-----\s*)(?P<secret>\S.*?)(?=\s*-----END [A-Z ]*PRIVATE KEY-----)",
+    re.DOTALL,
+)
 _XML_COMMUNITY = re.compile(r"(?P<before><community>\s*<name>)(?P<secret>[^<]+)(?=</name>)")
 
 _LINES = tuple(
@@ -81,7 +88,7 @@ def redact(text: str, key: bytes) -> str:
     if len(key) < 16:
         raise ValueError("the key for hashing secrets needs at least 16 bytes")
     replace = _replacer(key)
-    for pattern in (_XML, _XML_COMMUNITY):
+    for pattern in (_XML, _XML_COMMUNITY, _PEM):
         text = pattern.sub(replace, text)
     return "".join(_redact_line(line, replace) for line in text.splitlines(keepends=True))
 

@@ -96,7 +96,7 @@ class Reporter:
             if new == old:
                 return
             if new.error and new.error != old.error:
-                _log.error("not applied", router=name, problem=new.error)
+                _log.warning("does not follow", router=name, problem=new.error)
             self._routers[name] = replace(new, since=now())
             self._write()
 

@@ -52,7 +52,7 @@ def steps(directory: Path) -> tuple[Step, ...]:
     env = environment(HOME=str(directory))
     path = {"PATH": f"{directory}/bin:{env['PATH']}"}
     return (
-        Step(_netconfd(directory), f"{directory}/netconfd.out", str(directory), env | path, wait=False),
+        Step(_netconfd(directory), "/dev/null", str(directory), env | path, wait=False),
         Step(
             ["/usr/sbin/sshd", "-D", "-e", "-f", f"{directory}/sshd_config"],
             f"{directory}/sshd.log",
