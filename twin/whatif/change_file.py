@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from twin.net.facts import PortName
 from twin.vocab.change import Change, SetCost, SetEnabled, Step
 from twin.vocab.files import STRICT, read_yaml
-from twin.vocab.snapshot import Port
-
-
-def _port(value: Any) -> Port:
-    return value if isinstance(value, Port) else Port.parse(str(value))
-
-
-PortName = Annotated[Port, BeforeValidator(_port)]
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -117,9 +117,9 @@ def _link_loads(before: _Side, after: _Side, demands: Demands, measured: Mapping
     staying = np.minimum(1.0, new / np.maximum(old, _TINY_BPS))
     shift = np.where(after.up, np.where(old > _TINY_BPS, correction * staying, correction), 0.0)
     low, high = _bounds(after, demands, shift)
+    capacities = {port: link.capacity_bps for link in before.snapshot.links for port in (link.a, link.b)}
     for e, (sender, receiver) in enumerate(links):
-        link = before.snapshot.link_at(sender)
-        capacity = link.capacity_bps if link else None
+        capacity = capacities[sender]
         load = max(0.0, float(new[e] + shift[e]))
         interval = None
         if low is not None and high is not None:
