@@ -17,7 +17,6 @@ from models.load.network import LoadNetwork
 from models.metrics import inside80
 from twin.vocab.forecast import LEVELS
 
-_EVERY = 12
 _STEPS = 24
 _WIDEST = 4.0
 _OWN_SHARE = 0.5
@@ -50,7 +49,7 @@ def calibrate(network: LoadNetwork, panel: Panel, held: int) -> Calibration:
     """Factors from forecasts whose targets lie in the last ``held`` steps, which training has not seen."""
     horizon = network.config.horizon
     first = len(panel) - held
-    origins = list(range(first, len(panel) - horizon + 1, _EVERY))
+    origins = list(range(first, len(panel) - horizon + 1, max(12, horizon // 12)))
     stride = max(1, horizon // _STEPS)
     slots = slot_of_week(panel.at)
     forecasts, truths = [], []
