@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from twin.lab.recording import (
     RECORDED_FROM,
     Recording,
     demand_matrix,
+    fortnight_around,
     history,
     recording,
     recording_time,
@@ -53,6 +54,13 @@ def test_the_recording_is_played_on_its_own_weekday_and_hour(when: datetime) -> 
 @given(INSTANTS, st.integers(-3, 3))
 def test_the_recording_repeats_each_fortnight(when: datetime, fortnights: int) -> None:
     assert recording_time(when + timedelta(days=14 * fortnights)) == recording_time(when)
+
+
+@given(INSTANTS)
+def test_the_loops_seam_is_kept_away_from_the_present(present: datetime) -> None:
+    begins = fortnight_around(present)
+    assert (begins.weekday(), begins.time()) == (0, time())
+    assert timedelta(days=3.5) <= recording_time(present, begins) - RECORDED_FROM <= timedelta(days=10.5)
 
 
 def test_a_time_without_zone_is_refused() -> None:

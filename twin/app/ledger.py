@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,16 +29,19 @@ class LinkScore:
     capacity_bps: int | None
 
     @property
+    def floor_bps(self) -> float:
+        """0.1 % of capacity: what routing protocols send on an idle link; below it a relative error says nothing."""
+        return max(QUIET_SHARE * (self.capacity_bps or 0), 1.0)
+
+    @property
     def changed(self) -> bool:
-        """Its measured load changed by at least 10 % (of the larger; a link that stays all but idle did not)."""
-        larger = max(self.before_bps, self.measured_bps)
-        quiet = larger < QUIET_SHARE * (self.capacity_bps or math.inf) if self.capacity_bps else larger <= 0
-        return not quiet and abs(self.measured_bps - self.before_bps) >= CHANGED_BY * self.before_bps
+        """Its measured load changed by at least 10 %, and the link still carries something to compare with."""
+        moved = abs(self.measured_bps - self.before_bps) >= CHANGED_BY * self.before_bps
+        return moved and self.measured_bps > self.floor_bps
 
     def error(self, claimed_bps: float) -> float:
-        """|claimed - measured| as a share of what was measured; of 0.1 % of capacity where less was measured."""
-        floor = QUIET_SHARE * (self.capacity_bps or 0)
-        return abs(claimed_bps - self.measured_bps) / max(self.measured_bps, floor, 1.0)
+        """|claimed - measured| as a share of what was measured."""
+        return abs(claimed_bps - self.measured_bps) / max(self.measured_bps, self.floor_bps)
 
 
 @dataclass(frozen=True)

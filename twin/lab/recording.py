@@ -1,7 +1,7 @@
 """The recorded demands as a fortnight without end: what the lab's traffic is at any instant, past or present.
 
 The recording starts on a Monday at 00:00 UTC and is played as a loop aligned to the present weekday and hour, so that
-live traffic and imported history agree: both are functions of the instant alone.
+live traffic and imported history agree: both are functions of the instant and of the Monday on which the loop begins.
 """
 
 from __future__ import annotations
@@ -27,15 +27,19 @@ FORTNIGHT = timedelta(days=14)
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Demands over one loop: ``matrix_bps`` [t, n, n], bit/s on the wire, row = origin, one matrix each ``step_s``."""
+    """Demands over one loop: ``matrix_bps`` [t, n, n], bit/s on the wire, row = origin, one matrix each ``step_s``.
+
+    ``begins``: a Monday 00:00 UTC on which the loop begins.
+    """
 
     routers: tuple[str, ...]
     matrix_bps: Floats
     step_s: float
+    begins: datetime = A_MONDAY
 
     def at(self, when: datetime) -> Floats:
         """[n, n] at an instant, linearly interpolated between the recorded matrices (the last leads to the first)."""
-        position = (recording_time(when) - RECORDED_FROM).total_seconds() / self.step_s
+        position = self._loop_seconds(when) / self.step_s
         before = int(position) % len(self.matrix_bps)
         weight = position - int(position)
         after = (before + 1) % len(self.matrix_bps)
@@ -45,10 +49,13 @@ class Recording:
     def means(self, start: datetime, end: datetime, step: timedelta) -> Floats:
         """[k, n, n] exact mean of ``at`` over each cell [start + i step, start + (i+1) step) that begins before end."""
         cells = max(0, -((start - end) // step))
-        edges = np.array([_loop_seconds(start) + i * step.total_seconds() for i in range(cells + 1)])
+        edges = np.array([self._loop_seconds(start) + i * step.total_seconds() for i in range(cells + 1)])
         total = self._integral(edges)
         means: Floats = np.diff(total, axis=0) / step.total_seconds()
         return means
+
+    def _loop_seconds(self, when: datetime) -> float:
+        return (recording_time(when, self.begins) - RECORDED_FROM).total_seconds()
 
     def _integral(self, seconds: Floats) -> Floats:
         """[k, n, n] integral of the interpolated demands from the start of the loop to each instant (bits)."""
@@ -65,19 +72,22 @@ class Recording:
         return sums
 
 
-def recording_time(when: datetime) -> datetime:
-    """The instant of the recording that is played at ``when``.
+def fortnight_around(present: datetime) -> datetime:
+    """The Monday 00:00 UTC that puts the loop's seam at least half a week from the present, before and after."""
+    midnight = present.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    monday = midnight - timedelta(days=midnight.weekday())
+    return monday if present - monday >= timedelta(days=3.5) else monday - timedelta(days=7)
+
+
+def recording_time(when: datetime, begins: datetime = A_MONDAY) -> datetime:
+    """The instant of the recording that is played at ``when`` by a loop that begins on the Monday ``begins``.
 
     Raises:
         ValueError: ``when`` is naive.
     """
     if when.tzinfo is None:
         raise ValueError(f"naive time {when}: a time needs its zone")
-    return RECORDED_FROM + (when - A_MONDAY) % FORTNIGHT
-
-
-def _loop_seconds(when: datetime) -> float:
-    return (recording_time(when) - RECORDED_FROM).total_seconds()
+    return RECORDED_FROM + (when - begins) % FORTNIGHT
 
 
 def demand_matrix(lab: LabFile, when: datetime) -> tuple[tuple[str, ...], Floats]:
@@ -132,7 +142,8 @@ def recording(lab: LabFile) -> Recording:
     peak = utilisations(lab, matrix).max(initial=0.0)
     if peak <= 0:
         raise InputError(Place(lab.traffic.demands), "holds no traffic between the lab's routers")
-    return Recording(tuple(lab.routers), matrix * (lab.traffic.peak_utilisation / peak), step)
+    factor = lab.traffic.peak_utilisation / peak
+    return Recording(tuple(lab.routers), matrix * factor, step, lab.traffic.begins or A_MONDAY)
 
 
 def utilisations(lab: LabFile, matrix_bps: Floats) -> Floats:

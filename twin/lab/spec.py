@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from twin.vocab.errors import InputError, Place
@@ -85,12 +85,14 @@ class Traffic:
 
     Scaled by one factor so that the busiest link peaks at ``peak_utilisation`` over the whole recording;
     each demand is spread over ``flows`` UDP flows of packets of ``packet`` octets (on the wire, without FCS).
+    ``begins`` is a Monday 00:00 UTC on which the fortnight begins (None: chosen when the lab comes up).
     """
 
     demands: Path
     peak_utilisation: Annotated[float, Field(gt=0, le=0.95)] = 0.70
     flows: Annotated[int, Field(ge=256, le=16384)] = 256
     packet: Annotated[int, Field(ge=64, le=1294)] = 1250
+    begins: AwareDatetime | None = None
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -8,9 +8,11 @@ from dataclasses import replace
 from pydantic import TypeAdapter
 
 from twin.lab.plan import RUN, LabPlan
+from twin.lab.recording import fortnight_around
 from twin.lab.spec import LabFile
 from twin.lab.teardown import names
 from twin.vocab.errors import UsageError
+from twin.vocab.time import now
 
 _LAB_FILE = "lab.json"
 _FORM: TypeAdapter[LabFile] = TypeAdapter(LabFile)
@@ -21,7 +23,8 @@ def remember(file: LabFile, lab: LabPlan) -> None:
     if file.traffic is not None:
         copy = lab.directory / "demands.parquet"
         shutil.copyfile(file.traffic.demands, copy)
-        file = replace(file, traffic=replace(file.traffic, demands=copy))
+        begins = file.traffic.begins or fortnight_around(now())
+        file = replace(file, traffic=replace(file.traffic, demands=copy, begins=begins))
     (lab.directory / _LAB_FILE).write_bytes(_FORM.dump_json(file))
 
 

@@ -13,7 +13,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Rates:
-    """``per_second[i]`` holds from ``start[i]`` to ``end[i]`` (at most ``start[i+1]``); NaN and ``reason`` if unknown."""
+    """``per_second[i]`` holds from ``start[i]`` to ``end[i]`` (at most ``start[i+1]``); NaN with ``reason``."""
 
     start: npt.NDArray[np.datetime64]
     end: npt.NDArray[np.datetime64]

@@ -68,6 +68,10 @@ class Network(Protocol):
         """Make the reverse change."""
         ...
 
+    def played(self) -> LabFile:
+        """The lab file with the fortnight as it is played."""
+        ...
+
     def stop_collecting(self) -> int:
         """End the collector; how many values it wrote."""
         ...
@@ -151,6 +155,9 @@ class LiveNetwork:
         lab, _ = self._up()
         tell(0, None, "over NETCONF")
         lab.apply(change)
+
+    def played(self) -> LabFile:
+        return self._up()[0].file
 
     def stop_collecting(self) -> int:
         if self.collector is not None and self.collector.poll() is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def write_recording(network: Network, folder: Path, target: Path) -> None:
     index = {
         "schema_version": RECORDING_SCHEMA_VERSION,
         "lab": network.spec.name,
+        "begins": traffic.begins.isoformat() if (traffic := network.played().traffic) and traffic.begins else None,
         "marks": {name: when.isoformat() for name, when in network.marks.items()},
         "devices": devices,
     }
@@ -67,7 +68,7 @@ class RecordedNetwork:
     mode: str = "recording"
     settings: Settings | None = None
     index: dict[str, Any] = field(default_factory=dict)
-    played: int = 0
+    values: int = 0
     _now: datetime | None = None
     _marks: Iterator[str] = field(default_factory=lambda: iter(MARKS))
 
@@ -86,7 +87,7 @@ class RecordedNetwork:
     def collect(self, tell: Tell) -> str:
         self._play()
         tell(1, 1, "as recorded")
-        return f"{self.played:,} values from {len(self.index['devices'])} devices"
+        return f"{self.values:,} values from {len(self.index['devices'])} devices"
 
     def clock(self) -> datetime:
         assert self._now is not None
@@ -105,8 +106,13 @@ class RecordedNetwork:
     def undo(self, change: Change, tell: Tell) -> None:
         tell(1, 1, f"{change}: as recorded")
 
+    def played(self) -> LabFile:
+        assert self.spec.traffic is not None
+        begins = datetime.fromisoformat(self.index["begins"])
+        return replace(self.spec, traffic=replace(self.spec.traffic, begins=begins))
+
     def stop_collecting(self) -> int:
-        return self.played
+        return self.values
 
     def close(self) -> None:
         """Nothing was started."""
@@ -116,7 +122,7 @@ class RecordedNetwork:
         assert self.settings is not None
         start, self._now = self._now, datetime.fromisoformat(self.index["marks"][next(self._marks)])
         with store_of(self.settings) as store:
-            self.played += self._write_span(store, start, self._now)
+            self.values += self._write_span(store, start, self._now)
 
     def _write_span(self, store: Store, start: datetime | None, end: datetime) -> int:
         blocks = []

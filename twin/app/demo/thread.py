@@ -122,7 +122,7 @@ def _past_imported(plan: Plan, settings: Settings, store: Store, network: Networ
         likeness = likeness_of(settings, store, present)
         path = plan.folder / "history.parquet"
         tell(0, 2, "writing the table")
-        write_past(plan.lab, likeness, present, PAST, path)
+        write_past(network.played(), likeness, present, PAST, path)
         tell(1, 2, "into the store")
         store.write([read_history(path)])
 
