@@ -127,9 +127,12 @@ def test_merged_files_are_left_for_readers_until_the_grace_is_over(
     with open_delta(tmp_path / "s") as store:
         for number in range(3):
             store.write(a_round(number))
+            assert store.latest("poll").fields["values"].values.tolist() == [number]
         assert store.maintain(datetime.now(UTC)).deleted_files == 0
+        assert len(store.latest("interface")) == SERIES
         monkeypatch.setattr("twin.store.delta.GRACE", timedelta(0))
         assert store.maintain(datetime.now(UTC)).deleted_files == 6
+        assert store.latest("poll").fields["values"].values.tolist() == [2]
     assert rounds_in(tmp_path / "s") == [0, 1, 2]
 
 

@@ -193,6 +193,14 @@ def test_an_empty_store_gives_empty_blocks(store: Store) -> None:
     assert store.health().kinds == ()
 
 
+def test_names_may_hold_any_character(store: Store) -> None:
+    """Line breaks of all sorts among them: engines keep their books in lines."""
+    names = ["", " ", "%", "a%0A", "a\n", "a\r\nb", "a\x00", "a\x85b", "a\u2028b", "back\\", "q'\"`", "x" * 300]
+    for name in names:
+        store.write([polls(poll(name, 0))])
+    assert store.latest("poll").keys["device"].tolist() == sorted(names)
+
+
 def test_writing_nothing_is_no_error(store: Store) -> None:
     store.write([])
     store.write([polls()])
