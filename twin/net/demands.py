@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from twin.vocab.demand import Demands, EdgeTotals
 from twin.vocab.errors import NettwinError
 
 Floats = npt.NDArray[np.float64]
+Matrix: TypeAlias = "Floats | sparse.csr_array"
+_DENSE_UP_TO = 4_000_000
 RELATIVE_ERROR = 0.02
 ERROR_FLOOR = 1e-4
 PRIOR_SPREAD = 0.8
@@ -36,7 +39,7 @@ _STAGES = 6
 class _Equations:
     """``coefficients`` [equation, demand] times demands = ``values``, each within ``errors``; shares of the total."""
 
-    coefficients: sparse.csr_array
+    coefficients: Matrix
     values: Floats
     errors: Floats
 
@@ -117,7 +120,9 @@ def _equations(
     values = np.concatenate([link_share, edge.entering_bps / total, edge.leaving_bps / total])
     kept = np.flatnonzero(np.isfinite(values) & (np.diff(stacked.indptr) > 0))
     errors = RELATIVE_ERROR * values[kept] + ERROR_FLOOR
-    return _Equations(sparse.csr_array(stacked[kept]), values[kept], errors)
+    coefficients = sparse.csr_array(stacked[kept])
+    small = coefficients.shape[0] * coefficients.shape[1] <= _DENSE_UP_TO
+    return _Equations(coefficients.toarray() if small else coefficients, values[kept], errors)
 
 
 def _spread_fits(equations: _Equations, prior: Floats, members: int, random: np.random.Generator) -> Floats:
@@ -139,7 +144,7 @@ class _Dual:
 
     equations: _Equations
     prior: Floats
-    transposed: sparse.csr_array
+    transposed: Matrix
 
     def demand(self, z: Floats) -> Floats:
         exponent = np.clip(self.transposed @ z, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
@@ -154,8 +159,12 @@ class _Dual:
         return np.asarray(known.coefficients @ demand - known.values + known.errors**2 * z)
 
     def curvature(self, demand: Floats) -> Floats:
-        weighted = self.equations.coefficients.multiply(demand[None, :]).tocsr()
-        return np.asarray((weighted @ self.transposed).toarray() + np.diag(self.equations.errors**2))
+        known = self.equations
+        if isinstance(known.coefficients, np.ndarray):
+            products = (known.coefficients * demand) @ self.transposed
+        else:
+            products = (known.coefficients.multiply(demand[None, :]).tocsr() @ self.transposed).toarray()
+        return np.asarray(products + np.diag(known.errors**2))
 
 
 def _fit(equations: _Equations, prior: Floats) -> Floats:
@@ -165,7 +174,7 @@ def _fit(equations: _Equations, prior: Floats) -> Floats:
     contradict the others stay wide, so that a dead or wrong counter bends the answer instead of breaking it.
     """
     slack = equations.errors * _FIRST_SLACK
-    fitted, transposed = prior, equations.coefficients.T.tocsr()
+    fitted, transposed = prior, _transposed(equations.coefficients)
     for _ in range(_STAGES):
         found = _minimise(_Dual(replace(equations, errors=slack), prior, transposed))
         if found is None:
@@ -176,6 +185,10 @@ def _fit(equations: _Equations, prior: Floats) -> Floats:
             break
         slack = np.minimum(slack, tighter)
     return fitted
+
+
+def _transposed(matrix: Matrix) -> Matrix:
+    return matrix.T if isinstance(matrix, np.ndarray) else matrix.T.tocsr()
 
 
 def _minimise(dual: _Dual) -> Floats | None:
