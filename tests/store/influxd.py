@@ -4,7 +4,7 @@ influxd 1.6 lacks the 2.x addresses that influxdb-client writes to, so the adapt
 /write?db=B and "Token user:password" to basic authentication. All else passes unchanged: bodies, status codes, errors.
 
     python influxd.py      starts both, prints {"url", "token", "pid"} as one line of JSON, and stops both when
-                           its standard input closes
+                           its standard input closes or it is told to end (SIGINT, SIGTERM)
     with running() as (url, token, pid): ...     the same, for a program
 """
 
@@ -14,6 +14,7 @@ import base64
 import http.client
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -161,6 +162,7 @@ def _address(path: str) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with running() as (url, token, pid):
         sys.stdout.write(json.dumps({"url": url, "token": token, "pid": pid}) + "\n")
         sys.stdout.flush()
