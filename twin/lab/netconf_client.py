@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ncclient import manager
-from ncclient.operations import OperationError, RPCError, TimeoutExpiredError
-from ncclient.transport import AuthenticationError, SSHError, SSHUnknownHostError, TransportError
+from ncclient import NCClientError, manager
+from ncclient.transport import AuthenticationError, SSHUnknownHostError
+from paramiko import SSHException  # type: ignore[import-untyped]  # paramiko ships no types
 
 from twin.vocab.errors import NettwinError, UsageError
-from twin.vocab.inventory import Device
+from twin.vocab.inventory import Device, NetconfAccess
 
-NETCONF_ERRORS = (RPCError, OperationError, TimeoutExpiredError, SSHError, TransportError, OSError)
+NETCONF_ERRORS = (NCClientError, SSHException, OSError, EOFError)
 
 
 @contextmanager
@@ -44,9 +45,23 @@ def _connect(device: Device) -> Any:
     if access is None:
         raise UsageError(f"{device.name}: no NETCONF access is configured")
     try:
+        return _opened(device.address, access)
+    except SSHUnknownHostError as problem:
+        raise NettwinError(f"{device.name}: {device.address} shows another host key than the pinned one") from problem
+    except AuthenticationError as problem:
+        raise NettwinError(f"{device.name}: NETCONF at {device.address} refuses user {access.user}") from problem
+    except NETCONF_ERRORS as problem:
+        raise NettwinError(f"{device.name}: no NETCONF session with {device.address}: {problem}") from problem
+
+
+def _opened(address: str, access: NetconfAccess) -> Any:
+    """The manager; a connection that comes to nothing is closed, which ncclient leaves to the garbage collector."""
+    connection = socket.create_connection((address, access.port), timeout=access.timeout)
+    try:
         return manager.connect(
-            host=device.address,
+            host=address,
             port=access.port,
+            sock=connection,
             username=access.user,
             key_filename=access.key_file,
             password=access.password.reveal() if access.password else None,
@@ -57,9 +72,6 @@ def _connect(device: Device) -> Any:
             timeout=access.timeout,
             device_params={"name": access.handler},
         )
-    except SSHUnknownHostError as problem:
-        raise NettwinError(f"{device.name}: {device.address} shows another host key than the pinned one") from problem
-    except AuthenticationError as problem:
-        raise NettwinError(f"{device.name}: NETCONF at {device.address} refuses user {access.user}") from problem
-    except (*NETCONF_ERRORS, EOFError) as problem:
-        raise NettwinError(f"{device.name}: no NETCONF session with {device.address}: {problem}") from problem
+    except BaseException:
+        connection.close()
+        raise
