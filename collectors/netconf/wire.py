@@ -56,6 +56,8 @@ class Sessions:
         """
         if device.netconf is None or self._closed:
             raise PollError("error", "no NETCONF access configured" if device.netconf is None else "stopped")
+        if not device.netconf.host_key:
+            raise PollError("auth", "no host key is pinned for it: add it to the known hosts after checking it")
         sock = _connect(device.address, device.netconf, self._most_bytes, deadline)
         with self._watched(sock, deadline):
             try:

@@ -250,3 +250,8 @@ def test_a_malicious_reply_is_that_devices_failure(server: Server, profiles: Pro
     with Poller(profiles, limits=Limits(netconf_deadline=5.0)) as poller:
         (failed,) = poller.round([server.device]).failures()
     assert failed.status == "error"
+
+
+def test_a_device_without_a_pinned_host_key_is_not_even_asked() -> None:
+    device = Device("r1", "192.0.2.1", netconf=NetconfAccess("ops", "", password=Secret("x")))
+    assert "no host key is pinned" in failure(device).reason

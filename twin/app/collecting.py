@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from collectors.failures import Failed
 from collectors.pace import Pace
 from collectors.rounds import Poller, Progress, Round
 from twin.config.secrets import redact
-from twin.store import Document, Store, put_records
+from twin.store import Batch, Document, Store, put_records
 from twin.vocab.blocks import Block
 from twin.vocab.inventory import Device
 from twin.vocab.plain import to_plain
-from twin.vocab.time import to_datetime
+from twin.vocab.time import now, to_datetime
 
 CONFIG, OBSERVED = "config", "observed"
+WRITER = "collect"
+MAINTAIN_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ def store_round(store: Store, taken: Round, key: bytes) -> tuple[int, tuple[str,
         StoreError: the engine failed.
     """
     blocks = taken.blocks()
-    store.write(blocks)
+    number = int(taken.at.astype("datetime64[us]").astype(np.int64))
+    store.write(blocks, Batch(WRITER, number))
     documents = [
         Document(device, name, redact(text, key))
         for device, named in taken.documents().items()
@@ -84,6 +89,20 @@ def run_round(
         changed,
         time.monotonic() - began,
     )
+
+
+class Upkeep:
+    """Maintains the store about once an hour between rounds; ``clock`` is any monotonic clock, in seconds."""
+
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._due = clock() + MAINTAIN_EVERY_S
+
+    def __call__(self) -> None:
+        if self._clock() >= self._due:
+            self._store.maintain(now())
+            self._due = self._clock() + MAINTAIN_EVERY_S
 
 
 def rounds(pace: Pace, clock: Callable[[], float], sleep: Callable[[float], None]) -> Iterator[tuple[int, int]]:

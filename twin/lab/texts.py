@@ -88,6 +88,7 @@ def snmpd_conf(router: RouterPlan, keys: Mapping[str, Secret], meters: Mapping[s
             f"agentXSocket unix:{router.directory}/agentx.sock",
             "agentXPerms 0777 0777",
             f"sysName {router.name}",
+            "sysDescr router of a nettwin lab (FRR, net-snmp)",
             f"sysLocation {router.namespace}",
             "sysContact nettwin lab",
             "sysObjectID 1.3.6.1.4.1.8072.3.2.10",

@@ -51,7 +51,7 @@ def _port_findings(view: PortView) -> Iterator[Finding]:
 
 def _address_findings(view: PortView) -> Iterator[Finding]:
     configured = set(view.config.addresses) if view.config else set()
-    observed = set(view.observed.addresses) if view.observed else set()
+    observed = {a for a in view.observed.addresses if not a.is_loopback} if view.observed else set()
     if configured and observed and configured != observed:
         told, seen = (", ".join(map(str, sorted(s))) for s in (configured, observed))
         yield _at("warning", view.port, f"configured {told} but observed {seen}")

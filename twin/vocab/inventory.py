@@ -55,7 +55,8 @@ class SnmpAccess:
 class NetconfAccess:
     """How to ask one device by NETCONF over SSH (RFC 6242). The host key is pinned, never learnt silently.
 
-    ``host_key`` is the base64 part of a known_hosts line; ``key_file`` the path of the private key.
+    ``host_key`` is the base64 part of a known_hosts line (empty: none is pinned, and the device is not asked);
+    ``key_file`` the path of the private key.
     """
 
     user: str

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from types import FrameType, TracebackType
+from typing import Annotated, Any, Self, TextIO
 
 import typer
 from rich.console import Console
@@ -91,3 +94,32 @@ def progress(title: str) -> Iterator[Steps]:
         yield steps
         if not live.tasks[0].finished:
             steps.finish()
+
+
+class Stop:
+    """Turns the first Ctrl-C or SIGTERM into a wish to end after the work under way; the second ends at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._before: dict[int, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not past the wish to end."""
+        self._event.wait(seconds)
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._asked) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _asked(self, _number: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self._event.set()

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from ipaddress import IPv4Network
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from twin.app.cli.common import JsonOption, Screen, SettingsOption, progress, screen, settings_of
+from twin.app.cli.common import JsonOption, Screen, SettingsOption, Stop, progress, screen, settings_of
 from twin.app.render import age, bits, findings_table, table, to_json
+from twin.store import StoreError
 from twin.vocab.errors import EXIT_ERROR, UsageError
+from twin.vocab.plain import to_plain
 from twin.vocab.time import now, parse_duration, to_datetime
+
+if TYPE_CHECKING:
+    from collectors.failures import Failed
+    from collectors.rounds import Polled
+    from twin.app.collecting import RoundReport
 
 STATUS_STYLE = {"ok": "green", "partial": "yellow"}
 
@@ -37,10 +47,10 @@ def collect(
     """Poll the inventory over SNMP and NETCONF and store what comes. Reads only.
 
     A device that is silent, slow or refuses is stored as such and never stops the round. With --once the exit code is 1
-    when no device answered. Ctrl-C ends after the round under way.
+    when no device answered. Ctrl-C ends after the round under way (a second one at once).
     """
     from collectors.pace import Pace
-    from twin.app.collecting import RoundReport, rounds, run_round
+    from twin.app.collecting import Upkeep, rounds, run_round
     from twin.app.settings import load_devices
     from twin.app.wiring import hashing_key, poller_of, store_of
 
@@ -51,53 +61,61 @@ def collect(
     interval = parse_duration(every) if every else chosen.file.collect.every
     longer = parse_duration(full_every) if full_every else chosen.file.collect.full_every
     pace = Pace(time.monotonic(), interval.total_seconds(), max(1, round(longer / interval)))
-    show = screen()
-    with store_of(chosen) as store, poller_of(chosen) as poller:
-        key = hashing_key(chosen)
-        for number, missed in rounds(pace, time.monotonic, time.sleep):
-            full = pace.is_full(number)
-            with progress("full round" if full else "round") as steps:
-                done = _Count(steps, len(inventory))
-                report: RoundReport = run_round(poller, inventory, store, key, full=full, progress=done)
-                steps.finish(f"{report.samples:,} values from {len(inventory)} devices in {report.seconds:.1f} s")
-            _print_round(show, report, as_json, missed)
+    with store_of(chosen) as store, poller_of(chosen) as poller, Stop() as stop:
+        take = partial(run_round, poller, inventory, store, hashing_key(chosen))
+        upkeep, tally = Upkeep(store, time.monotonic), _Tally(screen(), as_json)
+        for number, missed in rounds(pace, time.monotonic, stop.wait):
+            if stop.requested:
+                break
+            tally.round(take, len(inventory), pace.is_full(number), missed, give_up=once)
             if once:
                 break
-    answered = len(inventory) - len({f.device for f in report.failures})
-    if answered == 0:
+            upkeep()
+    if tally.failed:
         raise typer.Exit(EXIT_ERROR)
 
 
-class _Count:
-    """Counts answers of a round into a progress line."""
+class _Tally:
+    """Shows each round as it goes; ``failed``: the last round reached no device, or a round was lost."""
 
-    def __init__(self, steps: object, total: int) -> None:
-        self._steps = steps
-        self._total = total
-        self._seen: set[str] = set()
+    def __init__(self, show: Screen, as_json: bool) -> None:
+        self._show = show
+        self._as_json = as_json
+        self.failed = False
 
-    def __call__(self, result: object) -> None:
-        self._seen.add(str(getattr(result, "device", "")))
-        if callable(self._steps):
-            self._steps(len(self._seen), self._total, str(getattr(result, "device", "")))
+    def round(self, take: Callable[..., RoundReport], devices: int, full: bool, missed: int, *, give_up: bool) -> None:
+        """Take one round and show it. A store that fails loses the round, not the collector (unless ``give_up``)."""
+        seen: set[str] = set()
+        with progress("full round" if full else "round") as steps:
 
+            def count(result: Polled | Failed) -> None:
+                seen.add(result.device)
+                steps(len(seen), devices, result.device)
 
-def _print_round(show: Screen, report: object, as_json: bool, missed: int) -> None:
-    import json
+            try:
+                report = take(full=full, progress=count)
+            except StoreError as problem:
+                if give_up:
+                    raise
+                steps.finish("LOST")
+                self._show.err.print(f"round lost: {problem}", style="red", markup=False, soft_wrap=True)
+                self.failed = True
+                return
+            steps.finish(f"{report.samples:,} values from {devices} devices in {report.seconds:.1f} s")
+        self._print(report, missed)
+        self.failed = self.failed or len({f.device for f in report.failures}) == report.devices
 
-    from twin.app.collecting import RoundReport
-    from twin.vocab.plain import to_plain
-
-    assert isinstance(report, RoundReport)
-    if as_json:
-        show.json(json.dumps(to_plain(report)))
-        return
-    if missed:
-        show.err.print(f"{missed} rounds missed: rounds take longer than the interval", style="yellow")
-    for failure in report.failures:
-        show.err.print(Text(f"{failure.device}: {failure.protocol} {failure.status}: {failure.reason}", style="yellow"))
-    for document in report.changed:
-        show.note(f"changed: {document}")
+    def _print(self, report: RoundReport, missed: int) -> None:
+        if self._as_json:
+            self._show.json(json.dumps(to_plain(report)))
+            return
+        if missed:
+            self._show.err.print(f"{missed} rounds missed: rounds take longer than the interval", style="yellow")
+        for failure in report.failures:
+            line = f"{failure.device}: {failure.protocol} {failure.status}: {failure.reason}"
+            self._show.err.print(Text(line, style="yellow"), soft_wrap=True)
+        for document in report.changed:
+            self._show.note(f"changed: {document}")
 
 
 def discover(
