@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +22,7 @@ VERDICT_STYLE = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold
 SEVERITY_STYLE = {"error": "red", "warning": "yellow", "note": "dim"}
 BAR_WIDTH = 10
 SHOWN_DEVICES = 3
+SVG_WIDTH = 136
 
 
 def bits(value: float | None) -> str:
@@ -169,6 +172,14 @@ def grouped(findings: Sequence[Finding]) -> list[Finding]:
         for (severity, *what), devices in same.items()
     ]
     return sorted(made, key=lambda f: order.index(f.severity))
+
+
+def to_svg(view: RenderableType, title: str) -> str:
+    """A picture of what a terminal would show; it loads nothing from elsewhere."""
+    console = Console(record=True, file=io.StringIO(), width=SVG_WIDTH, highlight=False)
+    console.print(view)
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title=title), flags=re.DOTALL)
+    return picture.replace("Fira Code, ", "")
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:

@@ -7,13 +7,14 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from twin.app.cli.common import Screen, progress, screen
-from twin.app.render import answer_view, bits, percent, table
+from twin.app.render import answer_view, bits, percent, table, to_svg
 from twin.vocab.answer import Answer
 from twin.vocab.errors import UsageError
 from twin.vocab.time import parse_duration
@@ -61,6 +62,8 @@ def demo(
     kept = False
     try:
         outcome = run(plan, network, _stages(), lambda said: _say(show, said))
+        picture = to_svg(answer_view(outcome.answer, UTC), f"nettwin whatif: {plan.change}")
+        (folder / "answer.svg").write_text(picture, encoding="utf-8")
         _print_outcome(show, outcome)
         if report is not None:
             report.write_text(json.dumps(figures(outcome.facts), indent=2) + "\n", encoding="utf-8")
@@ -109,8 +112,6 @@ def _stages() -> Any:
 
 
 def _say(show: Screen, said: object) -> None:
-    from datetime import UTC
-
     if isinstance(said, Answer):
         show.out.print(answer_view(said, UTC))
     else:

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from twin.app.cli.common import JsonOption, SettingsOption, progress, screen, settings_of
-from twin.app.render import VERDICT_STYLE, answer_json, answer_view, bits, clock, percent, table, to_json
+from twin.app.render import VERDICT_STYLE, answer_json, answer_view, bits, clock, percent, table, to_json, to_svg
 from twin.vocab.change import Change, SetCost, SetEnabled, Step
 from twin.vocab.errors import EXIT_DONE, UsageError
 from twin.vocab.snapshot import Port
@@ -34,6 +34,7 @@ def whatif(
     ] = "now",
     window: Annotated[str, typer.Option(help="'now' means the mean load of this long.")] = "60s",
     all_links: Annotated[bool, typer.Option("--all", help="Show every link, not only changed and busiest.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Also write the answer as a picture into this file.")] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,10 +55,13 @@ def whatif(
     with progress("asking the twin"), store_of(chosen) as store:
         asked = ask_and_record(chosen, store, change, present=present, about=about, window=parse_duration(window))
     show = screen()
+    view = answer_view(asked.answer, chosen.zone, links=None if all_links else 12)
+    if svg is not None:
+        svg.write_text(to_svg(view, f"nettwin whatif: {change}"), encoding="utf-8")
     if as_json:
         show.json(to_json({"number": asked.number} | answer_json(asked.answer)))
     else:
-        show.out.print(answer_view(asked.answer, chosen.zone, links=None if all_links else 12))
+        show.out.print(view)
     if asked.answer.exit_code != EXIT_DONE:
         raise typer.Exit(asked.answer.exit_code)
 
