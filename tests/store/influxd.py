@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -84,10 +84,10 @@ def _await_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
         if server.poll() is not None:
             break
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("POST", "/query?" + urlencode({"q": make_admin}))
-            if connection.getresponse().status == 200:
-                return
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+                connection.request("POST", "/query?" + urlencode({"q": make_admin}))
+                if connection.getresponse().status == 200:
+                    return
         except OSError:
             time.sleep(0.05)
     raise RuntimeError(f"influxd did not start: {log.read_text(errors='replace')[-2000:]}")

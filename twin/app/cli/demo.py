@@ -40,6 +40,7 @@ def demo(
     recording: Annotated[
         bool, typer.Option("--recording", help="Play the recording even where a lab could run.")
     ] = False,
+    change: Annotated[Path | None, typer.Option(help="Another change YAML to play (not with a recording).")] = None,
     train: Annotated[str, typer.Option(help="How long to train.")] = "70s",
     record: Annotated[Path | None, typer.Option(help="Write a recording of this run into this folder.")] = None,
 ) -> None:
@@ -53,10 +54,10 @@ def demo(
     from twin.app.demo.thread import run
 
     show = screen()
-    if recording and record:
-        raise UsageError("--record needs the lab, --recording plays one")
+    if recording and (record or change):
+        raise UsageError("--record and --change need the lab, --recording plays what was recorded")
     _fresh(folder)
-    plan, network, why = prepared(folder, settings, parse_duration(train), force_recording=recording)
+    plan, network, why = prepared(folder, settings, change, parse_duration(train), force_recording=recording)
     if why:
         show.out.print(f"This is a RECORDING of the lab, not live routers: {'; '.join(why)}.", style="yellow")
     kept = False

@@ -21,7 +21,7 @@ LAB = "abilene"
 
 
 def prepared(
-    folder: Path, settings: Path | None, train_for: timedelta, *, force_recording: bool
+    folder: Path, settings: Path | None, change_file: Path | None, train_for: timedelta, *, force_recording: bool
 ) -> tuple[Plan, Network, list[str]]:
     """The plan, the network to play it on, and why it is a recording (empty: real routers).
 
@@ -29,11 +29,13 @@ def prepared(
         UsageError: a file is bad.
     """
     spec = read_lab(lab_file(LAB))
-    change = read_change(packaged_configs() / "labs" / f"{LAB}-change.yaml")
+    change = read_change(change_file or packaged_configs() / "labs" / f"{LAB}-change.yaml")
     plan = Plan(spec, change, reverse(change, _costs(spec)), folder, train_for)
     store = _store_section(settings)
     why = ["asked for"] if force_recording else why_not_live()
     if why:
+        if change_file is not None:
+            raise UsageError(f"--change needs the lab, and this machine can't run it: {'; '.join(why)}")
         return plan, RecordedNetwork(spec, folder, store), why
     return plan, LiveNetwork(spec, folder, store), []
 
