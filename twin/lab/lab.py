@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -206,12 +207,20 @@ def _build(file: LabFile, lab: LabPlan, report: Progress) -> None:
 @contextmanager
 def _claimed(lab: LabPlan) -> Iterator[None]:
     """The lab's directory, made and locked; one builder at a time looks for collisions."""
-    RUN.mkdir(exist_ok=True)
+    RUN.mkdir(exist_ok=True, mode=0o755)
+    _refuse_foreign(RUN)
     with _locked(RUN, wait=True):
         build.refuse_collision(lab)
         lab.directory.mkdir()
     with _locked(lab.directory):
         yield
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """Where anybody may write into /run, somebody else could have made the directory first."""
+    found = directory.lstat()
+    if found.st_uid != 0 or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode):
+        raise NettwinError(f"{directory}: is not a directory that only root may write; remove it")
 
 
 @contextmanager

@@ -91,6 +91,7 @@ def _sshd_config(directory: Path, address: IPv4Address, host_key: Path) -> str:
     """One address, one user, one key, one program: no shell, terminal, forwarding or password.
 
     sshd starts the program through the user's login shell; HOME keeps that shell from the user's own start-up files.
+    StrictModes is off because it refuses the key where /run is world-writable; the lab checks its directory itself.
     """
     return "\n".join(
         [
@@ -104,7 +105,7 @@ def _sshd_config(directory: Path, address: IPv4Address, host_key: Path) -> str:
             "PermitRootLogin forced-commands-only",
             f"AllowUsers {NETCONF_USER}",
             f"AuthorizedKeysFile {directory}/authorized_keys",
-            "StrictModes yes",
+            "StrictModes no",
             "DisableForwarding yes",
             "PermitTTY no",
             "PermitUserRC no",
