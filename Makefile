@@ -25,7 +25,7 @@ demo: setup ## the main job on real routers, end to end (ARGS="--exit --report d
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/nettwin demo $(ARGS)
 
 test: setup lint ## every check that a change must pass
-	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 soak: setup ## the long checks in full; figures go to build/soak
 	@$(PY) -m pytest -m soak $(ARGS)
