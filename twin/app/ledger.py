@@ -12,7 +12,6 @@ from twin.app.wiring import state_of
 from twin.store import State
 from twin.store.state import LedgerEntry
 from twin.vocab.answer import Answer, LinkLoad
-from twin.vocab.errors import UsageError
 
 CHANGED_BY = 0.10
 QUIET_SHARE = 0.001
@@ -122,9 +121,7 @@ def entry(settings: Settings, number: int) -> Entry:
         UsageError: there is none of that number.
     """
     with state_of(settings) as state:
-        found = next((e for e in state.answers(limit=1_000_000) if e.id == number), None)
-        if found is None:
-            raise UsageError(f"the ledger has no answer {number}")
+        found = state.answer(number)
         return Entry(found.answer(), _observed(state, number))
 
 

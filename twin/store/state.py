@@ -24,6 +24,7 @@ from twin.vocab.plain import from_plain, to_plain
 JobStatus = Literal["running", "done", "failed", "cancelled"]
 JobEnd = Literal["done", "failed", "cancelled"]
 _BUSY_SECONDS = 20.0
+_ANSWER = "id, asked_at, about, change, verdict, snapshot_hash, schema_version, document"
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -130,12 +131,19 @@ class State:
 
     def answers(self, limit: int = 100) -> tuple[LedgerEntry, ...]:
         """The newest answers, newest first."""
-        rows = self._rows(
-            "SELECT id, asked_at, about, change, verdict, snapshot_hash, schema_version, document"
-            " FROM answer ORDER BY id DESC LIMIT ?",
-            (limit,),
-        )
-        return tuple(LedgerEntry(r[0], _time(r[1]), _time(r[2]), *r[3:]) for r in rows)
+        rows = self._rows(f"SELECT {_ANSWER} FROM answer ORDER BY id DESC LIMIT ?", (limit,))  # noqa: S608 - constant
+        return tuple(_entry(r) for r in rows)
+
+    def answer(self, number: int) -> LedgerEntry:
+        """One answer.
+
+        Raises:
+            UsageError: there is none of that number.
+        """
+        rows = self._rows(f"SELECT {_ANSWER} FROM answer WHERE id = ?", (number,))  # noqa: S608 - constant
+        if not rows:
+            raise UsageError(f"the ledger has no answer {number}")
+        return _entry(rows[0])
 
     def record_observation(self, answer_id: int, observed_at: datetime, measured_bps: Mapping[str, float]) -> int:
         """Enter what was measured on each directed link after an answer; its number.
@@ -248,6 +256,10 @@ class State:
                 raise
             except (sqlite3.Error, OSError) as problem:
                 raise StoreError(f"state {self._path}: {problem}") from problem
+
+
+def _entry(row: Sequence[Any]) -> LedgerEntry:
+    return LedgerEntry(row[0], _time(row[1]), _time(row[2]), *row[3:])
 
 
 def _text(when: datetime) -> str:

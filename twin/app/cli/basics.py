@@ -10,7 +10,7 @@ from rich.text import Text
 
 from twin.app import doctor as doctor_room
 from twin.app.cli.common import JsonOption, SettingsOption, progress, screen, settings_of
-from twin.app.render import table, to_json
+from twin.app.render import clock, table, to_json
 from twin.app.settings import settings_path
 from twin.vocab.errors import EXIT_ERROR, UsageError
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(check)
     app.command(name="import")(import_history)
+    app.command()(jobs)
     app.add_typer(store_app, name="store")
 
 
@@ -76,6 +77,34 @@ def import_history(
         store.write([block])
     span = f"{block.at.min()} to {block.at.max()} UTC"
     screen().out.print(f"imported {len(block):,} rows of {len(set(block.keys['device']))} devices, {span}")
+
+
+def jobs(
+    limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 20,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List past runs of long work (training, forecasting): when, and how they ended."""
+    from twin.app.wiring import state_of
+
+    chosen, show = settings_of(settings), screen()
+    with state_of(chosen) as state:
+        found = state.jobs(limit)
+    if as_json:
+        show.json(to_json(found))
+        return
+    rows = [
+        (
+            j.id,
+            j.name,
+            clock(j.started, chosen.zone),
+            clock(j.ended, chosen.zone) if j.ended else "–",
+            j.status,
+            j.detail,
+        )
+        for j in found
+    ]
+    show.out.print(table("jobs", ("#", "job", "started", "ended", "status", "detail"), rows, right=("#",)))
 
 
 store_app = typer.Typer(no_args_is_help=True, help="Look after the store.")

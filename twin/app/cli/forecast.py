@@ -31,13 +31,14 @@ def train(
 ) -> None:
     """Train one model on the stored history of all interfaces, and make it the current one. Needs 4 days of history."""
     from twin.app.forecasts import history_panel, train_model
+    from twin.app.jobs import job
     from twin.app.wiring import registry_of, store_of
 
     chosen = settings_of(settings)
     seconds = (parse_duration(budget) if budget else chosen.file.forecast.train_for).total_seconds()
-    with store_of(chosen) as store:
-        panel, left_out = history_panel(store, now(), chosen.file.forecast.history)
-    with progress("training") as steps:
+    with job(chosen, "forecast train") as note, progress("training") as steps:
+        with store_of(chosen) as store:
+            panel, left_out = history_panel(store, now(), chosen.file.forecast.history)
         model = train_model(
             panel,
             registry_of(chosen),
@@ -46,6 +47,7 @@ def train(
             seed=seed,
             progress=lambda share, what: steps(share, 1.0, what),
         )
+        note.text = model.model_id
     show = screen()
     _say_left_out(show, left_out)
     if as_json:
@@ -63,15 +65,18 @@ def run(
 ) -> None:
     """Forecast every interface with the current model and store the quantiles."""
     from twin.app.forecasts import current_model, history_panel, store_forecast
+    from twin.app.jobs import job
     from twin.app.wiring import registry_of, store_of
 
     chosen, present = settings_of(settings), now()
     steps = round(parse_duration(horizon).total_seconds() / 300)
-    model = current_model(registry_of(chosen))
-    with store_of(chosen) as store:
-        panel, left_out = history_panel(store, present, chosen.file.forecast.history)
-        made = model.forecast(panel, steps, present)
-        rows = store_forecast(store, made)
+    with job(chosen, "forecast run") as note, progress("forecasting"):
+        model = current_model(registry_of(chosen))
+        with store_of(chosen) as store:
+            panel, left_out = history_panel(store, present, chosen.file.forecast.history)
+            made = model.forecast(panel, steps, present)
+            rows = store_forecast(store, made)
+        note.text = f"{made.model}: {rows} rows"
     show = screen()
     _say_left_out(show, left_out)
     if as_json:
