@@ -41,11 +41,19 @@ def test_scalars_reach_their_type_as_text() -> None:
         ("schema_version: 1\nschema_version: 1", "f.yaml:2: schema_version: stands twice .*line 1"),
         ("schema_version: [", "f.yaml:1: not valid YAML"),
         ("", "schema_version: is missing"),
+        ("schema_version: 1\nentries: S3cret", "f.yaml:2: entries: .*not text$"),
+        ("schema_version: 1\norder: &a [*a]", "f.yaml:2: nested too deeply"),
     ],
 )
 def test_complaints_name_file_line_and_key(text: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         parse_yaml(text, Form, "f.yaml")
+
+
+def test_what_stands_where_a_section_belongs_is_not_repeated_it_may_be_a_secret() -> None:
+    with pytest.raises(InputError) as refused:
+        parse_yaml("schema_version: 1\nentries: S3cret", Form, "f.yaml")
+    assert "S3cret" not in str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:

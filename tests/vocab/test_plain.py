@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
+from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c
 from twin.vocab.observed import LldpNeighbor, ObservedDevice, ObservedInterface
 from twin.vocab.plain import from_plain, to_plain
 
@@ -33,3 +34,8 @@ def test_there_and_back() -> None:
 def test_bad_json_is_refused_by_path(plain: object, path: str) -> None:
     with pytest.raises(ValueError, match=path):
         from_plain(ObservedDevice, plain)
+
+
+def test_a_secret_never_becomes_json() -> None:
+    device = Device("r1", "192.0.2.1", SnmpAccess(SnmpV2c(Secret("opensesame"))))
+    assert "opensesame" not in json.dumps(to_plain(device))

@@ -17,6 +17,8 @@ from twin.vocab.errors import InputError, Place, UsageError
 T = TypeVar("T")
 STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 Lines = dict[tuple[Hashable, ...], int]
+MOST_NODES, DEEPEST = 200_000, 40
+_STRUCTURAL = ("dataclass_type", "dict_type", "list_type", "tuple_type", "mapping_type")
 
 
 def read_yaml(path: Path, kind: type[T]) -> T:
@@ -53,6 +55,8 @@ def parse_yaml(text: str, kind: type[T], source: Path | str = "<text>") -> T:
 
 def _plain(node: yaml.Node, path: tuple[Hashable, ...], lines: Lines, source: Path | str) -> Any:
     lines.setdefault(path, node.start_mark.line + 1)
+    if len(path) > DEEPEST or len(lines) > MOST_NODES:
+        raise InputError(Place(source, node.start_mark.line + 1), "nested too deeply, or aliases unfold without end")
     if isinstance(node, yaml.MappingNode):
         return _plain_mapping(node, path, lines, source)
     if isinstance(node, yaml.SequenceNode):
@@ -94,8 +98,11 @@ def _wording(kind: str, message: str, value: Any) -> str:
         return "unknown key"
     if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return "is missing"
-    shown = value if isinstance(value, str) else type(value).__name__
-    return f"{message.removeprefix('Value error, ')} (found {shown!r})"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    if kind in _STRUCTURAL:
+        return f"{message.split(' or an instance of', maxsplit=1)[0]}, not {'text' if isinstance(value, str) else 'this'}"
+    return f"{message} (found {value!r})" if isinstance(value, str) else message
 
 
 def line_of(path: Path, *location: Hashable) -> int | None:

@@ -14,12 +14,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from twin.vocab.inventory import Secret
+
 T = TypeVar("T")
 _TEXTUAL = (IPv4Address, IPv4Interface, IPv4Network)
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses, tuples, arrays, times and addresses -> dict, list, float, text. NaN and infinities become None."""
+    """Dataclasses, tuples, arrays, times and addresses -> dict, list, float, text. NaN becomes None.
+
+    Infinities become None too, and a Secret shows as hidden.
+    """
+    if isinstance(value, Secret):
+        return repr(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
