@@ -19,7 +19,7 @@ from twin.lab.background import launch
 from twin.lab.machine import HASH_SEED, require
 from twin.lab.plan import RUN, LabPlan, plan
 from twin.lab.ready import Health, Progress
-from twin.lab.spec import LabFile, checked
+from twin.lab.spec import LabFile, checked, checked_name
 from twin.lab.stored import recall, remember
 from twin.lab.vty import Vty
 from twin.vocab.change import Change
@@ -259,9 +259,10 @@ def down(name: str) -> None:
     """Take a lab away: processes, namespaces, interfaces, control groups, files. Works on one left half-way.
 
     Raises:
-        UsageError: there is nothing of that name.
+        UsageError: there is nothing of that name, or no lab can have it.
         NettwinError: not root, another process is at it, or something would not go away.
     """
+    checked_name(name)
     if os.geteuid() != 0:
         raise NettwinError("the lab needs root")
     if not teardown.traces(name):

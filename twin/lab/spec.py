@@ -14,11 +14,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from twin.vocab.errors import InputError, Place
+from twin.vocab.errors import InputError, Place, UsageError
 from twin.vocab.files import STRICT, read_yaml
 
 Igp = Literal["ospf", "isis", "ospf6"]
 LARGEST_LAB = 200
+_NAME = "^[a-z][a-z0-9]{0,13}$"
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(?:bit(?:/s)?|bps)?")
 _FACTOR = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
@@ -34,7 +35,7 @@ def _bits_per_second(text: Any) -> Any:
 
 Rate = Annotated[int, BeforeValidator(_bits_per_second), Field(ge=1_000_000)]
 Cost = Annotated[int, Field(ge=1, le=65535)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,13}$")]
+Name = Annotated[str, Field(pattern=_NAME)]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -115,6 +116,22 @@ class LabFile:
     traffic: Traffic | None = None
     bgp: Bgp | None = None
     description: str = field(default="")
+
+
+def is_name(text: str) -> bool:
+    """Whether a lab (or a router of one) can be called so: names become directories, namespaces and control groups."""
+    return re.fullmatch(_NAME, text) is not None
+
+
+def checked_name(text: str) -> str:
+    """Itself, if a lab can be called so.
+
+    Raises:
+        UsageError: it can't.
+    """
+    if not is_name(text):
+        raise UsageError(f"{text!r} is no name of a lab: a small letter, then at most 13 small letters or digits")
+    return text
 
 
 def read_lab(path: Path) -> LabFile:

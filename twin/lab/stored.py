@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from twin.lab.plan import RUN, LabPlan
 from twin.lab.recording import fortnight_around
-from twin.lab.spec import LabFile
+from twin.lab.spec import LabFile, checked_name
 from twin.lab.teardown import names
 from twin.vocab.errors import UsageError
 from twin.vocab.time import now
@@ -32,9 +32,9 @@ def recall(name: str) -> LabFile:
     """The file of a lab that is up.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none of that name, or no lab can have it.
     """
-    stored = RUN / name / _LAB_FILE
+    stored = RUN / checked_name(name) / _LAB_FILE
     if not stored.is_file():
         there = ", ".join(sorted(names()))
         raise UsageError(f"no lab {name!r} is up here" + (f"; there is {there}" if there else ""))

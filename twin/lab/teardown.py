@@ -14,6 +14,7 @@ from pathlib import Path
 from twin.lab import cgroups
 from twin.lab.machine import run
 from twin.lab.plan import RUN, lab_tag, namespace_prefix
+from twin.lab.spec import checked_name, is_name
 from twin.vocab.errors import NettwinError
 
 NETNS = Path("/run/netns")
@@ -21,7 +22,12 @@ PATIENCE_S = 15.0
 
 
 def traces(name: str) -> list[str]:
-    """What is there of a lab: its namespaces, interfaces, control groups and files."""
+    """What is there of a lab: its namespaces, interfaces, control groups and files.
+
+    Raises:
+        UsageError: no lab can have that name.
+    """
+    checked_name(name)
     found = [f"namespace {n}" for n in namespaces(name)] + [f"interface {i}" for i in interfaces(name)]
     if cgroups.exists(name, cgroups.hierarchy()):
         found.append(f"control group {cgroups.ROOT}/{name}")
@@ -46,7 +52,7 @@ def names() -> set[str]:
     found = {p.name for p in RUN.iterdir() if p.is_dir()} if RUN.is_dir() else set()
     if NETNS.is_dir():
         found |= {p.name.split(".")[1] for p in NETNS.glob("nt.*.*")}
-    return found
+    return {name for name in found if is_name(name)}
 
 
 def processes(name: str) -> set[int]:
@@ -62,8 +68,10 @@ def remove(name: str) -> None:
     """Kill, unwire and delete. Safe to repeat.
 
     Raises:
+        UsageError: no lab can have that name; nothing is touched.
         NettwinError: something would not go away.
     """
+    checked_name(name)
     _kill(name)
     if gone := namespaces(name):
         run(["ip", "-force", "-batch", "-"], text="".join(f"netns del {n}\n" for n in gone), check=False)
