@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from twin.app.discovering import Found, FoundDevice, write_found
-from twin.app.settings import read_entries
+from twin.app.inventory import read_entries
 from twin.vocab.errors import UsageError
 
 FILE = """\
 # mine
 schema_version: 1
-credentials: {snmp: {}, netconf: {}}
+credentials:
+  snmp: {v3: {version: 3, user: twin}}
+  netconf: {ssh: {user: twin, known_hosts: known_hosts}}
 devices:   # the core
   - name: r1   # keep me
     address: 192.0.2.1
@@ -37,14 +39,28 @@ def test_new_devices_are_added_once_and_comments_stay(tmp_path: Path, text: str)
     assert ("# keep me" in path.read_text()) == ("# keep me" in text)
 
 
-@pytest.mark.parametrize("name", ["r2\n  - name: evil", "x: y", "- z", "#", "'q'", "{a: b}", "null", "ünïcode"])
+@pytest.mark.parametrize("name", ["core switch 1", "- z", "#", "'q'", "[a, b]", "null", "ünïcode", "true", "*a", "22"])
 def test_a_name_a_device_chose_is_only_a_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / "devices.yaml"
     path.write_text(FILE)
-    write_found(path, found((name, "192.0.2.2")), "v3", None)
-    entries = read_entries(path).devices
-    assert len(entries) == 2
-    assert entries[0].name == name.replace("\n", "")
+    assert write_found(path, found((name, "192.0.2.2")), "v3", None) == 1
+    assert [d.name for d in read_entries(path).devices] == [name, "r1"]
+
+
+@pytest.mark.parametrize("name", ["r2\n  - name: evil", "x: y", "a:b", "\x1b[2J", ""])
+def test_what_can_not_be_a_name_is_left_out(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "devices.yaml"
+    path.write_text(FILE)
+    assert write_found(path, found((name, "192.0.2.2"), ("r3", "192.0.2.3")), "v3", None) == 1
+    assert [d.name for d in read_entries(path).devices] == ["r3", "r1"]
+
+
+def test_a_credential_that_is_not_defined_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "devices.yaml"
+    path.write_text(FILE)
+    with pytest.raises(UsageError, match=r"credentials\.netconf has no 'nowhere'; there is ssh"):
+        write_found(path, found(("r2", "192.0.2.2")), "v3", "nowhere")
+    assert path.read_text() == FILE
 
 
 def test_a_file_that_can_not_be_read_is_left_alone(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """Settings and inventory are refused early and by name; secrets are only referred to."""
 
+import base64
+import hashlib
+import hmac
 from pathlib import Path
 
 import pytest
 
-from twin.app.settings import load_devices, load_settings, packaged_configs, settings_path
+from twin.app.inventory import load_devices
+from twin.app.settings import load_settings, packaged_configs, settings_path
 from twin.vocab.errors import InputError, MissingSecretError, UsageError
 from twin.vocab.inventory import SnmpV2c, SnmpV3
 
@@ -100,6 +104,29 @@ def test_a_device_whose_host_key_is_unknown_has_none_and_the_others_keep_theirs(
     r1, _ = load_devices(folder / "devices.yaml", ENVIRONMENT)
     assert r1.netconf is not None
     assert r1.netconf.host_key == ""
+
+
+def test_hashed_known_hosts_are_understood(folder: Path) -> None:
+    salt = b"0123456789abcdefghij"
+    digest = hmac.new(salt, b"[192.0.2.1]:830", hashlib.sha1).digest()
+    name = f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"
+    (folder / "known_hosts").write_text(f"|1|broken ssh-rsa AAAA\n{name} ssh-ed25519 {HOST_KEY}\n")
+    r1, _ = load_devices(folder / "devices.yaml", ENVIRONMENT)
+    assert r1.netconf is not None
+    assert r1.netconf.host_key == HOST_KEY
+
+
+def test_a_passphrase_too_short_for_snmpv3_is_refused_without_telling_it(folder: Path) -> None:
+    with pytest.raises(UsageError, match="8 characters") as refused:
+        load_devices(folder / "devices.yaml", ENVIRONMENT | {"AUTH": "hush7"})
+    assert "hush7" not in str(refused.value)
+
+
+def test_a_secret_that_stands_in_the_file_is_refused_without_repeating_it(folder: Path) -> None:
+    (folder / "devices.yaml").write_text(DEVICES.replace("{env: COMMUNITY}", "opensesame"))
+    with pytest.raises(InputError, match="a secret never stands in a file") as refused:
+        load_devices(folder / "devices.yaml", ENVIRONMENT)
+    assert "opensesame" not in str(refused.value)
 
 
 def test_an_unknown_device_is_named(folder: Path) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from twin.app.forecasts import forecast_at
+from twin.app.inventory import read_entries
 from twin.app.likeness import Likeness, demands_forecast, demands_now, read_likeness
-from twin.app.settings import Settings, read_entries
+from twin.app.settings import Settings
 from twin.app.wiring import link_facts_of, policies_of, state_of
 from twin.store import Store
 from twin.vocab.answer import Answer

@@ -8,35 +8,38 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from collectors.failures import Failed
 from collectors.pace import Pace
 from collectors.rounds import Poller, Progress, Round
 from twin.config.secrets import redact
-from twin.store import Batch, Document, Store, put_records
+from twin.store import Document, Store, put_records
 from twin.vocab.blocks import Block
+from twin.vocab.errors import NettwinError
 from twin.vocab.inventory import Device
-from twin.vocab.plain import to_plain
+from twin.vocab.observed import ObservedDevice
+from twin.vocab.plain import from_plain, to_plain
 from twin.vocab.time import now, to_datetime
 
 CONFIG, OBSERVED = "config", "observed"
-WRITER = "collect"
+OBSERVED_VERSION = 1
 MAINTAIN_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True)
 class RoundReport:
-    """What one round brought. ``samples``: measured values written; ``changed``: documents that are new."""
+    """What one round brought. ``answered``: devices that gave anything; ``samples``: measured values written.
+
+    ``changed``: documents that are new.
+    """
 
     at: datetime
     full: bool
     devices: int
+    answered: int
     samples: int
     failures: tuple[Failed, ...]
     changed: tuple[str, ...]
     seconds: float
-    missed: int = 0
 
 
 def measured_values(blocks: Sequence[Block]) -> int:
@@ -53,19 +56,32 @@ def store_round(store: Store, taken: Round, key: bytes) -> tuple[int, tuple[str,
         StoreError: the engine failed.
     """
     blocks = taken.blocks()
-    number = int(taken.at.astype("datetime64[us]").astype(np.int64))
-    store.write(blocks, Batch(WRITER, number))
+    store.write(blocks)
     documents = [
         Document(device, name, redact(text, key))
         for device, named in taken.documents().items()
         for name, text in named.items()
     ]
-    documents += [
-        Document(device, OBSERVED, json.dumps(to_plain(state), sort_keys=True))
-        for device, state in taken.observed().items()
-    ]
+    documents += [Document(device, OBSERVED, observed_text(state)) for device, state in taken.observed().items()]
     changed = put_records(store, documents, to_datetime(taken.at)) if documents else ()
     return measured_values(blocks), tuple(f"{d.device} {d.name}" for d in changed)
+
+
+def observed_text(state: ObservedDevice) -> str:
+    """What a device said of itself, as stored."""
+    return json.dumps({"schema_version": OBSERVED_VERSION, "observed": to_plain(state)}, sort_keys=True)
+
+
+def read_observed(text: str) -> ObservedDevice:
+    """The inverse.
+
+    Raises:
+        NettwinError: it was stored in a form this nettwin does not know.
+    """
+    stored = json.loads(text)
+    if stored.get("schema_version") != OBSERVED_VERSION:
+        raise NettwinError(f"observed state is stored in form {stored.get('schema_version')!r}, not {OBSERVED_VERSION}")
+    return from_plain(ObservedDevice, stored["observed"])
 
 
 def run_round(
@@ -84,6 +100,7 @@ def run_round(
         to_datetime(taken.at),
         full,
         len(devices),
+        sum(any(not isinstance(r, Failed) for r in results) for results in taken.results.values()),
         samples,
         tuple(taken.failures()),
         changed,

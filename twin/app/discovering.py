@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from collectors.discover import Discovery, discover
 from collectors.rounds import Poller, Round
-from twin.app.settings import DeviceEntry, Settings, load_snmp_access, read_entries
+from twin.app.inventory import load_snmp_access, read_entries
+from twin.app.settings import DEVICE_NAME, DeviceEntry, Settings
 from twin.app.wiring import poller_of
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device
@@ -102,6 +104,8 @@ def _found(discovery: Discovery, watched: _Watched) -> Found:
 def write_found(path: Path, found: Found, snmp: str, netconf: str | None) -> int:
     """Add the devices that the file does not list yet; what stands in it, comments included, stays as it is.
 
+    A device that calls itself something that can't be a name here (with a colon, a line break) is left out.
+
     Returns:
         how many were added.
 
@@ -109,12 +113,16 @@ def write_found(path: Path, found: Found, snmp: str, netconf: str | None) -> int
         UsageError: the file can't be written.
         InputError: the file is bad, or would be after the change; it is left untouched.
     """
-    known = read_entries(path).devices
+    file = read_entries(path)
+    for kind, name, there in (("snmp", snmp, file.credentials.snmp), ("netconf", netconf, file.credentials.netconf)):
+        if name is not None and name not in there:
+            raise UsageError(f"{path}: credentials.{kind} has no {name!r}; there is {', '.join(there) or 'none'}")
+    known = file.devices
     names, addresses = {d.name for d in known}, {d.address for d in known}
     new = [
         DeviceEntry(f.name, f.address, snmp, netconf)
         for f in found.found
-        if f.name not in names and f.address not in addresses
+        if f.name not in names and f.address not in addresses and re.fullmatch(DEVICE_NAME, f.name)
     ]
     if new:
         _replace_checked(path, _with_devices(path.read_text(encoding="utf-8"), new))
@@ -125,7 +133,10 @@ def _with_devices(text: str, new: Sequence[DeviceEntry]) -> str:
     """The devices file with entries added below its key ``devices``."""
     lines = text.splitlines()
     at = next((i for i, line in enumerate(lines) if line.split("#")[0].rstrip() in ("devices:", "devices: []")), None)
-    entries = [line for entry in new for line in _entry_lines(entry)]
+    following = lines[at + 1 :] if at is not None else []
+    first = next((line for line in following if line.strip() and not line.lstrip().startswith("#")), "  - ")
+    margin = first[: len(first) - len(first.lstrip())] if first.lstrip().startswith("-") else "  "
+    entries = [margin + line for entry in new for line in _entry_lines(entry)]
     if at is None:
         return "\n".join([*lines, "devices:", *entries]) + "\n"
     return "\n".join([*lines[:at], "devices:", *entries, *lines[at + 1 :]]) + "\n"
@@ -134,7 +145,7 @@ def _with_devices(text: str, new: Sequence[DeviceEntry]) -> str:
 def _entry_lines(entry: DeviceEntry) -> list[str]:
     fields = {"name": entry.name, "address": entry.address, "snmp": entry.snmp, "netconf": entry.netconf}
     written = [f"{key}: {_quoted(value)}" for key, value in fields.items() if value is not None]
-    return [f"  - {written[0]}", *(f"    {line}" for line in written[1:])]
+    return [f"- {written[0]}", *(f"  {line}" for line in written[1:])]
 
 
 def _quoted(value: str) -> str:

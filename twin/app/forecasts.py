@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from models.load.forecaster import Forecaster
 
 MODEL = "load"
+MOST_BEHIND = timedelta(hours=1)
 TrainProgress = Callable[[float, str], None]
 
 
@@ -125,6 +126,19 @@ def backtest_rows(
     return backtest(panel, {"nettwin": ours}, [hourly, daily])
 
 
+def require_recent(panel: Panel, present: datetime) -> None:
+    """Nothing, if the panel reaches the present.
+
+    Raises:
+        NettwinError: the newest load is too old to forecast from.
+    """
+    newest = to_datetime(panel.at[-1])
+    if present - newest > MOST_BEHIND:
+        raise NettwinError(
+            f"the newest interface load is of {newest:%Y-%m-%d %H:%M} UTC, too old for a forecast: run nettwin collect"
+        )
+
+
 def store_forecast(store: Store, forecast: Forecast) -> int:
     """Write every series, step and quantile; returns the number of rows."""
     store.write([forecast_block(forecast)])
@@ -150,7 +164,7 @@ def forecast_block(forecast: Forecast) -> Block:
             "device": repeated([k.device for k in forecast.series]),
             "interface": repeated([k.interface for k in forecast.series]),
             "metric": repeated([k.metric for k in forecast.series]),
-            "model": repeated([MODEL] * count),
+            "model": repeated([forecast.model] * count),
         },
         np.tile(forecast.at, count),
         {"issued_us": Column.full(np.full(steps * count, issued)), **quantiles}
@@ -166,7 +180,7 @@ def forecast_at(store: Reader, when: datetime) -> ForecastAt:
         StoreError: the engine failed.
     """
     start = instant(when) - (instant(when) - np.datetime64(0, "us")) % FIVE_MINUTES
-    block = store.range("forecast", {"model": MODEL}, start, start + FIVE_MINUTES)
+    block = store.range("forecast", None, start, start + FIVE_MINUTES)
     if len(block) == 0:
         raise NoForecastError(_what_there_is(store, when))
     issued = block.fields["issued_us"].values
@@ -176,14 +190,14 @@ def forecast_at(store: Reader, when: datetime) -> ForecastAt:
     return ForecastAt(
         to_datetime(start),
         to_datetime(np.datetime64(int(issued.max()), "us")),
-        MODEL,
+        str(newest.keys["model"][0]),
         tuple(SeriesKey(*map(str, key)) for key in keys),
         np.column_stack([newest.fields[name].values for name in names]),
     )
 
 
 def _what_there_is(store: Reader, when: datetime) -> str:
-    newest = store.latest("forecast", {"model": MODEL}, ["issued_us"])
+    newest = store.latest("forecast", None, ["issued_us"])
     asked = f"no forecast for {when:%Y-%m-%d %H:%M} UTC"
     if len(newest) == 0:
         return f"{asked}: run nettwin forecast train, then nettwin forecast run"
@@ -195,6 +209,7 @@ class StoredForecast:
     """The newest stored forecast of one series: times and quantiles by name, bit/s."""
 
     series: SeriesKey
+    model: str
     issued: datetime
     at: tuple[datetime, ...]
     quantiles: dict[str, tuple[float, ...]]
@@ -211,7 +226,9 @@ class StoredForecast:
         if not rows:
             raise NoForecastError(f"no forecast for {when:%Y-%m-%d %H:%M} UTC: it reaches {self.at[-1]:%Y-%m-%d %H:%M}")
         picked = {name: tuple(values[i] for i in rows) for name, values in self.quantiles.items()}
-        return StoredForecast(self.series, self.issued, tuple(self.at[i] for i in rows), picked, self.coverage80)
+        return StoredForecast(
+            self.series, self.model, self.issued, tuple(self.at[i] for i in rows), picked, self.coverage80
+        )
 
     def hourly(self, names: Sequence[str]) -> Iterator[tuple[datetime, tuple[float, ...]]]:
         """The first step and then the first of each hour, with the quantiles named."""
@@ -227,7 +244,7 @@ def stored_forecast(store: Reader, series: SeriesKey, since: datetime) -> Stored
         NoForecastError: nothing; says what there is.
         StoreError: the engine failed.
     """
-    keys = {"device": series.device, "interface": series.interface, "metric": series.metric, "model": MODEL}
+    keys = {"device": series.device, "interface": series.interface, "metric": series.metric}
     block = store.range("forecast", keys, since - timedelta(minutes=5), since + timedelta(days=400))
     if len(block) == 0:
         raise NoForecastError(f"{series}: {_what_there_is(store, since)}")
@@ -237,6 +254,7 @@ def stored_forecast(store: Reader, series: SeriesKey, since: datetime) -> Stored
     names = [name for name in KINDS["forecast"].fields if name.startswith("q")]
     return StoredForecast(
         series,
+        str(newest.keys["model"][0]),
         to_datetime(np.datetime64(int(issued.max()), "us")),
         tuple(to_datetime(t) for t in newest.at),
         {name: tuple(newest.fields[name].values.tolist()) for name in names},

@@ -10,6 +10,7 @@ import polars as pl
 
 from twin.vocab.blocks import Block, Column
 from twin.vocab.errors import InputError, Place, UsageError
+from twin.vocab.time import FIVE_MINUTES
 
 COLUMNS = ("time", "device", "interface", "in_bps", "out_bps")
 READERS: dict[str, Any] = {".csv": pl.read_csv, ".parquet": pl.read_parquet}
@@ -31,6 +32,7 @@ def read_history(path: Path) -> Block:
         raise UsageError(f"{path}: can't be read: {str(problem).splitlines()[0]}") from problem
     _check_columns(frame, path)
     at = _times(frame, path)
+    _check_cells(frame, at, path)
     return Block(
         "interface_rate",
         {k: frame[k].cast(pl.String).to_numpy().astype(object) for k in ("device", "interface")},
@@ -60,6 +62,20 @@ def _times(frame: pl.DataFrame, path: Path) -> np.ndarray[Any, np.dtype[np.datet
     if column.dtype.time_zone not in (None, "UTC"):
         column = column.dt.convert_time_zone("UTC")
     return column.dt.replace_time_zone(None).dt.cast_time_unit("us").to_numpy().astype("datetime64[us]")
+
+
+def _check_cells(frame: pl.DataFrame, at: np.ndarray[Any, np.dtype[np.datetime64]], path: Path) -> None:
+    """Each row is one whole 5-minute cell of one interface."""
+    off = pl.Series((at - np.datetime64(0, "us")) % FIVE_MINUTES != np.timedelta64(0, "us"))
+    if (row := _first(off)) is not None:
+        raise InputError(Place(path, row + 2, "time"), f"{at[row]} is not on a 5-minute mark: rows are 5-minute means")
+    repeated = frame.select(
+        pl.struct("device", "interface", pl.Series("at", at)).is_first_distinct().not_()
+    ).to_series()
+    if (row := _first(repeated)) is not None:
+        raise InputError(
+            Place(path, row + 2), f"stands twice: {frame['device'][row]} {frame['interface'][row]} {at[row]}"
+        )
 
 
 def _rate(frame: pl.DataFrame, name: str, path: Path) -> Column:

@@ -125,6 +125,14 @@ def entry(settings: Settings, number: int) -> Entry:
         return Entry(found.answer(), _observed(state, number))
 
 
+def _score(e: LedgerEntry, observed: Mapping[str, float]) -> Score | None:
+    """None for an answer of another form than today's: it stays listed, unscored."""
+    try:
+        return score(e.answer(), observed)
+    except ValueError:
+        return None
+
+
 def _observed(state: State, number: int) -> dict[str, float]:
     seen = state.observations(number)
     return seen[-1].measured_bps if seen else {}
@@ -132,8 +140,8 @@ def _observed(state: State, number: int) -> dict[str, float]:
 
 def _line(state: State, e: LedgerEntry) -> Line:
     observed = _observed(state, e.id)
-    made = score(e.answer(), observed) if observed else None
-    hottest = max(observed.values()) if observed else None
+    made = _score(e, observed) if observed else None
+    hottest = observed.get(made.hottest_link or "") if made else None
     return Line(
         e.id,
         e.asked_at,

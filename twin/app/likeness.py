@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,7 +10,7 @@ from ipaddress import IPv4Address
 import numpy as np
 
 from twin import config as dialects
-from twin.app.collecting import CONFIG, OBSERVED
+from twin.app.collecting import CONFIG, OBSERVED, read_observed
 from twin.app.forecasts import ForecastAt
 from twin.app.series import PortRates, window_rates
 from twin.app.settings import DeviceEntry
@@ -24,8 +23,6 @@ from twin.store import Reader, StoredRecord, latest_records
 from twin.vocab.config import DeviceConfig
 from twin.vocab.demand import Demands
 from twin.vocab.errors import NettwinError
-from twin.vocab.observed import ObservedDevice
-from twin.vocab.plain import from_plain
 from twin.vocab.snapshot import Finding, Port, Snapshot, SnapshotDevice, Source
 
 FORECAST_LEVELS = np.linspace(0.05, 0.95, 16)
@@ -77,7 +74,7 @@ def _device(
 ) -> SnapshotDevice:
     sources = [Source(f"configuration of {name}", config.confirmed_at)] if config else []
     sources += [Source(f"state of {name}", state.confirmed_at)] if state else []
-    observed = from_plain(ObservedDevice, json.loads(state.content)) if state else None
+    observed = read_observed(state.content) if state else None
     return SnapshotDevice(name, _config(name, config, findings), observed, tuple(sources))
 
 
@@ -107,8 +104,8 @@ def demands_now(
             f"no interface was polled twice in the last {window.total_seconds():.0f} s: run nettwin collect"
         )
     last = max(r.last for r in rates.values())
-    seconds = window.total_seconds()
-    return estimated(likeness, rates, last, f"counters of the last {seconds:.0f} s"), sent
+    told = f"counters of the last {window.total_seconds():.0f} s"
+    return estimated(likeness, rates, last, told), sent
 
 
 def estimated(

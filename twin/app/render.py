@@ -23,6 +23,7 @@ SEVERITY_STYLE = {"error": "red", "warning": "yellow", "note": "dim"}
 BAR_WIDTH = 10
 SHOWN_DEVICES = 3
 SVG_WIDTH = 136
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 def bits(value: float | None) -> str:
@@ -50,6 +51,11 @@ def age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def shown(text: str) -> str:
+    """Text a device or a file may have chosen, with its control characters made visible instead of obeyed."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def to_json(value: Any) -> str:
     return json.dumps(to_plain(value), indent=2, ensure_ascii=False)
 
@@ -70,7 +76,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left")
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else Text(shown(str(cell))) for cell in row))
     return made
 
 
@@ -90,7 +96,7 @@ def answer_view(answer: Answer, zone: tzinfo, *, links: int | None = 12) -> Rend
 def _verdict(answer: Answer, zone: tzinfo) -> RenderableType:
     text = Text()
     text.append(f"{answer.verdict}", VERDICT_STYLE[answer.verdict])
-    text.append(f"  {answer.change}\n", "bold")
+    text.append(f"  {shown(answer.change)}\n", "bold")
     text.append(f"about {clock(answer.about, zone)}; ")
     text.append(
         f"{bits(answer.moved_bps)} moves, {bits(answer.lost_bps)} is lost, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from twin.vocab.snapshot import Port
 from twin.vocab.time import FIVE_MINUTES
 
 COUNTERS = {"in_bps": "in_octets", "out_bps": "out_octets"}
-LONGEST_GAP_S = 900.0
+LONGEST_GAP_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,6 @@ def imported_rates(reader: Reader, start: datetime, end: datetime) -> dict[Serie
     }
 
 
-def recent(end: datetime, window: timedelta) -> datetime:
-    """Start of a window; a little earlier than asked so that a poll at its very edge counts."""
-    return end - window - timedelta(seconds=1)
-
-
 def _cells(part: Block, column: Column) -> Rates:
     at, values = part.at[column.valid], column.values[column.valid]
     return Rates(at, at + FIVE_MINUTES, values, np.full(len(at), "", dtype="<U13"))
@@ -92,21 +87,22 @@ def _rates(part: Block, field: str) -> Rates:
         return Rates(nothing, nothing, np.empty(0), np.empty(0, dtype="<U13"))
     bits = part.fields.get("counter_bits")
     speed = part.fields.get("speed_bps")
+    narrow = bits is not None and bool(bits.valid.any()) and bits.values[bits.valid][-1] == 32
     octets = counter_rates(
         part.at,
         column.values,
-        bits=32 if bits is not None and bits.valid.any() and bits.values[bits.valid][-1] == 32 else 64,
+        bits=32 if narrow else 64,
         valid=column.valid,
         uptime_cs=_whole(part, "uptime_cs"),
         discontinuity_cs=_whole(part, "discontinuity_cs"),
-        ceiling=_ceiling(speed.values[speed.valid]) if speed is not None and speed.valid.any() else None,
+        ceiling=_ceiling(speed.values[speed.valid]) if narrow and speed is not None and speed.valid.any() else None,
         longest_gap_s=LONGEST_GAP_S,
     )
     return Rates(octets.start, octets.end, octets.per_second * 8.0, octets.reason)
 
 
 def _ceiling(speeds: npt.NDArray[np.int64]) -> float | None:
-    """Octets per second no counter of this port can exceed; bursts and header bytes are allowed for."""
+    """Octets per second beyond which a 32-bit decrease is no wrap; bursts and header bytes are allowed for."""
     fastest = float(speeds.max())
     return fastest / 8.0 * 1.5 if fastest > 0 else None
 

@@ -11,19 +11,18 @@ from dataclasses import field
 from datetime import timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from twin.vocab.errors import InputError, MissingSecretError, Place, UsageError
-from twin.vocab.files import STRICT, line_of, read_yaml
-from twin.vocab.inventory import Device, NetconfAccess, Secret, SnmpAccess, SnmpV2c, SnmpV3
+from twin.vocab.errors import UsageError
+from twin.vocab.files import STRICT, read_yaml
 from twin.vocab.time import parse_duration
 
-T = TypeVar("T")
 SETTINGS_VARIABLE = "NETTWIN_SETTINGS"
+DEVICE_NAME = r"^[^:\x00-\x1f\x7f-\x9f]+$"
 
 
 def _duration(value: object) -> timedelta:
@@ -53,6 +52,13 @@ class SecretReference:
 
     env: str | None = None
     file: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _never_the_secret_itself(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError("a secret never stands in a file: refer to it by {env: NAME} or {file: PATH}")  # noqa: TRY004 - pydantic tells ValueErrors
+        return value
 
     @model_validator(mode="after")
     def _exactly_one(self) -> SecretReference:
@@ -124,7 +130,7 @@ class SettingsFile:
 
     schema_version: Literal["1"]
     site: Site = field(default_factory=Site)
-    data: str = "../build/data"
+    data: str = "data"
     store: StoreSettings = field(default_factory=StoreSettings)
     devices: str = "devices.yaml"
     links: str | None = None
@@ -141,7 +147,7 @@ class SnmpCredential:
 
     version: Literal["2c", "3"]
     community: SecretReference | None = None
-    user: str | None = None
+    user: Annotated[str, Field(min_length=1, max_length=32)] | None = None
     auth: Literal["MD5", "SHA", "SHA-224", "SHA-256", "SHA-384", "SHA-512"] = "SHA-256"
     auth_passphrase: SecretReference | None = None
     privacy: Literal["AES-128", "AES-192", "AES-256", "DES"] = "AES-128"
@@ -149,6 +155,8 @@ class SnmpCredential:
     port: int = Field(default=161, ge=1, le=65535)
     timeout: Duration = timedelta(seconds=2)
     retries: int = Field(default=2, ge=0, le=10)
+    repetitions: int = Field(default=25, ge=1, le=120)
+    max_rows: int = Field(default=5000, ge=1)
 
     @model_validator(mode="after")
     def _complete(self) -> SnmpCredential:
@@ -186,7 +194,7 @@ class Credentials:
 class DeviceEntry:
     """One device: name, address, and the names of the credentials to use."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=DEVICE_NAME)
     address: str = Field(min_length=1)
     snmp: str | None = None
     netconf: str | None = None
@@ -246,169 +254,3 @@ def load_settings(path: Path) -> Settings:
         UsageError: the file can't be read, or has an unknown key or a bad value (with line and key).
     """
     return Settings(path.resolve(), read_yaml(path, SettingsFile))
-
-
-def load_devices(
-    path: Path, environment: Mapping[str, str] = os.environ, *, names: frozenset[str] | None = None
-) -> tuple[Device, ...]:
-    """devices.yaml -> devices with their secrets resolved (only of the devices ``names``, all if None).
-
-    Raises:
-        InputError: bad file, duplicate device, or a credential that is not defined.
-        MissingSecretError: a secret is not where the file says.
-        UsageError: a name that the file does not have.
-    """
-    file = read_entries(path)
-    if names is not None and (strange := names - {d.name for d in file.devices}):
-        raise UsageError(f"{path}: no device named {', '.join(sorted(strange))}")
-    resolver = _Resolver(path, file.credentials, environment)
-    return tuple(resolver.device(d) for d in file.devices if names is None or d.name in names)
-
-
-def read_entries(path: Path) -> DevicesFile:
-    """devices.yaml as written, no secret looked up.
-
-    Raises:
-        InputError: bad file, or a device that stands twice.
-    """
-    file = read_yaml(path, DevicesFile)
-    _refuse_duplicates(file, path)
-    return file
-
-
-def _refuse_duplicates(file: DevicesFile, path: Path) -> None:
-    seen: dict[str, int] = {}
-    for position, device in enumerate(file.devices):
-        if device.name in seen:
-            first = seen[device.name]
-            raise InputError(
-                Place(path, line_of(path, "devices", position, "name"), f"devices.{position}.name"),
-                f"{device.name!r} names two devices (the other is number {first + 1} in the list)",
-            )
-        seen[device.name] = position
-
-
-def resolve_secret(
-    reference: SecretReference, base: Path, environment: Mapping[str, str] = os.environ, *, needed_by: str
-) -> Secret:
-    """The secret a reference points to; ``base`` is the folder of the file it stands in.
-
-    Raises:
-        MissingSecretError: no such variable or file, or it is empty.
-    """
-    if reference.env is not None:
-        value = environment.get(reference.env)
-        if not value:
-            raise MissingSecretError(f"{needed_by}: environment variable {reference.env} is not set")
-        return Secret(value)
-    path = base / str(reference.file)
-    try:
-        value = path.read_text(encoding="utf-8").split("\n", 1)[0].strip()
-    except OSError as problem:
-        raise MissingSecretError(f"{needed_by}: secret file {path}: {problem.strerror}") from problem
-    if not value:
-        raise MissingSecretError(f"{needed_by}: secret file {path} is empty")
-    return Secret(value)
-
-
-def load_snmp_access(path: Path, credential: str, environment: Mapping[str, str] = os.environ) -> SnmpAccess:
-    """One SNMP credential of a devices file, with its secrets.
-
-    Raises:
-        InputError: bad file.
-        UsageError: no such credential.
-        MissingSecretError: a secret is not where the file says.
-    """
-    file = read_entries(path)
-    if credential not in file.credentials.snmp:
-        there = ", ".join(file.credentials.snmp) or "none"
-        raise UsageError(f"{path}: credentials.snmp has no {credential!r}; there is {there}")
-    return _Resolver(path, file.credentials, environment).snmp(credential)
-
-
-class _Resolver:
-    """Device entries -> devices: looks up credentials, secrets and host keys, each file once."""
-
-    def __init__(self, path: Path, credentials: Credentials, environment: Mapping[str, str]) -> None:
-        self.path = path
-        self.credentials = credentials
-        self.environment = environment
-        self._hosts: dict[str, dict[str, str]] = {}
-
-    def device(self, entry: DeviceEntry) -> Device:
-        return Device(
-            name=entry.name,
-            address=entry.address,
-            snmp=self._snmp(entry),
-            netconf=self._netconf(entry),
-            profiles=entry.profiles,
-            tags=entry.tags,
-        )
-
-    def _named(self, table: dict[str, T], name: str, entry: DeviceEntry, kind: str) -> T:
-        if name not in table:
-            raise InputError(
-                Place(self.path, None, f"devices.{entry.name}.{kind}"), f"credentials.{kind} has no {name!r}"
-            )
-        return table[name]
-
-    def _secret(self, reference: SecretReference | None, who: str) -> Secret | None:
-        if reference is None:
-            return None
-        return resolve_secret(reference, self.path.parent, self.environment, needed_by=f"{self.path}: {who}")
-
-    def _snmp(self, entry: DeviceEntry) -> SnmpAccess | None:
-        if entry.snmp is None:
-            return None
-        self._named(self.credentials.snmp, entry.snmp, entry, "snmp")
-        return self.snmp(entry.snmp)
-
-    def snmp(self, name: str) -> SnmpAccess:
-        """The credential ``name`` with its secrets."""
-        c = self.credentials.snmp[name]
-        who = f"credentials.snmp.{name}"
-        access: SnmpV2c | SnmpV3
-        if c.version == "2c":
-            access = SnmpV2c(self._secret(c.community, f"{who}.community") or Secret(""))
-        else:
-            access = SnmpV3(
-                user=str(c.user),
-                auth=c.auth,
-                auth_passphrase=self._secret(c.auth_passphrase, f"{who}.auth_passphrase"),
-                privacy=c.privacy,
-                privacy_passphrase=self._secret(c.privacy_passphrase, f"{who}.privacy_passphrase"),
-            )
-        return SnmpAccess(access, port=c.port, timeout=c.timeout.total_seconds(), retries=c.retries)
-
-    def _netconf(self, entry: DeviceEntry) -> NetconfAccess | None:
-        if entry.netconf is None:
-            return None
-        c = self._named(self.credentials.netconf, entry.netconf, entry, "netconf")
-        return NetconfAccess(
-            user=c.user,
-            host_key=self._host_key(c, entry.address),
-            key_file=None if c.key_file is None else str(self.path.parent / c.key_file),
-            password=self._secret(c.password, f"credentials.netconf.{entry.netconf}.password"),
-            port=c.port,
-            timeout=c.timeout.total_seconds(),
-            handler=c.handler,
-        )
-
-    def _host_key(self, credential: NetconfCredential, address: str) -> str:
-        """The pinned key, or nothing: then the device is refused when it is asked, and no other device suffers."""
-        known = self._hosts.setdefault(credential.known_hosts, _known_hosts(self.path.parent / credential.known_hosts))
-        return known.get(f"[{address}]:{credential.port}") or known.get(address) or ""
-
-
-def _known_hosts(path: Path) -> dict[str, str]:
-    """OpenSSH known_hosts (plain, not hashed names) -> host -> base64 key."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise UsageError(f"{path}: known hosts can't be read: {problem.strerror}") from problem
-    keys: dict[str, str] = {}
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) >= 3 and not line.startswith(("#", "@")):
-            keys.update(dict.fromkeys(words[0].split(","), words[2]))
-    return keys

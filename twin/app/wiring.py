@@ -11,14 +11,29 @@ from pathlib import Path
 from collectors.profiles import ProfileSet, load_profiles
 from collectors.rounds import Limits, Poller
 from models.registry import Registry
-from twin.app.settings import Settings, packaged_configs, resolve_secret
+from twin.app.inventory import resolve_secret
+from twin.app.settings import Settings, packaged_configs
 from twin.net.facts import LinkFactsTable
 from twin.store import State, Store, open_delta, open_influx
 from twin.vocab.errors import UsageError
 from twin.vocab.files import read_yaml
+from twin.vocab.inventory import Secret
 from twin.whatif.policies import Policies
 
 NETCONF_THREADS = 16
+KEY_OCTETS = 32
+
+
+def data_of(settings: Settings) -> Path:
+    """The data folder, made if it is not there, for its owner only.
+
+    Raises:
+        UsageError: these are the packaged sample settings, which have no data of their own.
+    """
+    if settings.path.parent == packaged_configs().resolve():
+        raise UsageError(f"{settings.path} is the packaged sample: make settings of your own with nettwin init FOLDER")
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return settings.data
 
 
 def store_of(settings: Settings) -> Store:
@@ -30,32 +45,44 @@ def store_of(settings: Settings) -> Store:
     """
     chosen = settings.file.store
     if chosen.engine == "delta":
-        return open_delta(settings.data / "store")
+        return open_delta(data_of(settings) / "store")
     if chosen.influxdb is None:
         raise UsageError(f"{settings.path}: engine influxdb without its section")
-    token = resolve_secret(
-        chosen.influxdb.token, settings.path.parent, needed_by=f"{settings.path}: store.influxdb.token"
-    )
-    return open_influx(chosen.influxdb.url, chosen.influxdb.database, token)
+    data_of(settings)
+    return open_influx(chosen.influxdb.url, chosen.influxdb.database, influx_token(settings))
+
+
+def influx_token(settings: Settings) -> Secret | None:
+    """The token of the InfluxDB section; None without that section.
+
+    Raises:
+        MissingSecretError: it is not where the settings say.
+    """
+    section = settings.file.store.influxdb
+    if section is None:
+        return None
+    return resolve_secret(section.token, settings.path.parent, needed_by=f"{settings.path}: store.influxdb.token")
 
 
 def state_of(settings: Settings) -> State:
     """The small transactional state: ledger and jobs."""
-    settings.data.mkdir(parents=True, exist_ok=True)
-    return State(settings.data / "state.sqlite")
+    return State(data_of(settings) / "state.sqlite")
 
 
 def hashing_key(settings: Settings) -> bytes:
     """The site's own key for hashing secrets in configurations; made at first use, readable by its owner only."""
-    path = settings.data / "hashing.key"
+    folder = data_of(settings)
+    path = folder / "hashing.key"
     if not path.exists():
-        settings.data.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=settings.data) as draft:
-            draft.write(secrets.token_bytes(32))
+        with tempfile.NamedTemporaryFile(dir=folder) as draft:
+            draft.write(secrets.token_bytes(KEY_OCTETS))
             draft.flush()
             with contextlib.suppress(FileExistsError):
                 os.link(draft.name, path)
-    return path.read_bytes()
+    key = path.read_bytes()
+    if len(key) < KEY_OCTETS:
+        raise UsageError(f"{path}: is damaged: restore it, or remove it to start anew")
+    return key
 
 
 def policies_of(settings: Settings) -> Policies:
@@ -83,7 +110,7 @@ def poller_of(settings: Settings) -> Poller:
 
 def registry_of(settings: Settings) -> Registry:
     """Where trained models lie."""
-    return Registry(settings.data / "models")
+    return Registry(data_of(settings) / "models")
 
 
 def _named(settings: Settings, named: str | None, packaged: str) -> Path:

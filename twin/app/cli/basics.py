@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.text import Text
 from twin.app import doctor as doctor_room
 from twin.app.cli.common import JsonOption, SettingsOption, progress, screen, settings_of
 from twin.app.render import clock, table, to_json
-from twin.app.settings import settings_path
+from twin.app.settings import SETTINGS_VARIABLE, packaged_configs, settings_path
 from twin.vocab.errors import EXIT_ERROR, UsageError
 
 STATUS_STYLE = {"ok": "green", "optional": "yellow", "missing": "red"}
@@ -20,6 +21,7 @@ STATUS_STYLE = {"ok": "green", "optional": "yellow", "missing": "red"}
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     app.command()(doctor)
+    app.command()(init)
     app.command()(check)
     app.command(name="import")(import_history)
     app.command()(jobs)
@@ -44,15 +46,31 @@ def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None
         raise typer.Exit(EXIT_ERROR)
 
 
+SAMPLES = ("nettwin.yaml", "devices.yaml", "links.yaml", "policies.yaml")
+
+
+def init(folder: Annotated[Path, typer.Argument(help="Where to put them; made if it is not there.")]) -> None:
+    """Start an installation: commented settings, devices, links and policies to fill in. Overwrites nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if there := [name for name in SAMPLES if (folder / name).exists()]:
+        raise UsageError(f"{folder / there[0]}: is there already")
+    for name in SAMPLES:
+        shutil.copyfile(packaged_configs() / name, folder / name)
+    show = screen()
+    show.out.print(f"{folder}: fill in devices.yaml, then nettwin check", soft_wrap=True)
+    show.out.print(f"export {SETTINGS_VARIABLE}={(folder / 'nettwin.yaml').resolve()}", soft_wrap=True)
+
+
 def check(settings: SettingsOption = None) -> None:
     """Read every settings file and say whether it holds, without touching a device."""
-    from twin.app.wiring import link_facts_of, policies_of, profiles_of
+    from twin.app.wiring import influx_token, link_facts_of, policies_of, profiles_of
 
     chosen = settings_of(settings)
-    from twin.app.settings import load_devices
+    from twin.app.inventory import load_devices
 
     devices = load_devices(chosen.at(chosen.file.devices))
     facts = link_facts_of(chosen)
+    influx_token(chosen)
     policies_of(chosen)
     profiles_of(chosen)
     screen().out.print(f"{chosen.path}: all files hold ({len(devices)} devices, {len(facts.links)} links with facts)")

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Annotated, Any, Self, TextIO
@@ -16,7 +17,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from twin.app.render import shown
 from twin.app.settings import Settings, load_settings, settings_path
+from twin.vocab.time import parse_duration
 
 EXIT_INTERRUPTED = 130
 PIPE_WIDTH = 150
@@ -34,6 +37,21 @@ SettingsOption = Annotated[
 ]
 
 
+WindowOption = Annotated[
+    str | None,
+    typer.Option("--window", help="'Now' is the mean load of this long. [default: 3 rounds]", show_default=False),
+]
+ROUNDS_IN_WINDOW = 3
+SHORTEST_WINDOW = timedelta(seconds=60)
+
+
+def window_of(settings: Settings, option: str | None) -> timedelta:
+    """Over how long the present load is averaged: as asked, else three rounds, a minute at least."""
+    if option is not None:
+        return parse_duration(option)
+    return max(SHORTEST_WINDOW, ROUNDS_IN_WINDOW * settings.file.collect.every)
+
+
 @dataclass(frozen=True)
 class Screen:
     """Results go to stdout; progress, notes and errors to stderr."""
@@ -43,9 +61,20 @@ class Screen:
 
     def json(self, text: str) -> None:
         sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
     def note(self, text: str) -> None:
-        self.err.print(text, style="dim", markup=False, highlight=False)
+        self._say(text, "dim")
+
+    def warn(self, text: str) -> None:
+        self._say(text, "yellow")
+
+    def error(self, text: str) -> None:
+        self._say(text, "red")
+
+    def _say(self, text: str, style: str) -> None:
+        """One line on stderr; whatever a device put into it is only text."""
+        self.err.print(shown(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def screen() -> Screen:
@@ -70,7 +99,7 @@ class Steps:
         self._title = title
 
     def __call__(self, done: float, total: float | None = None, what: str = "") -> None:
-        label = f"{self._title}: {what}" if what else self._title
+        label = f"{self._title}: {shown(what)}" if what else self._title
         self._progress.update(self._task, completed=done, total=total, description=label)
 
     def finish(self, what: str = "done") -> None:

@@ -29,7 +29,7 @@ def train(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train one model on the stored history of all interfaces, and make it the current one. Needs 4 days of history."""
+    """Train one model on the stored history of all interfaces, and make it the current one. Needs 7 days of history."""
     from twin.app.forecasts import history_panel, train_model
     from twin.app.jobs import job
     from twin.app.wiring import registry_of, store_of
@@ -64,7 +64,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Forecast every interface with the current model and store the quantiles."""
-    from twin.app.forecasts import current_model, history_panel, store_forecast
+    from twin.app.forecasts import current_model, history_panel, require_recent, store_forecast
     from twin.app.jobs import job
     from twin.app.wiring import registry_of, store_of
 
@@ -74,6 +74,7 @@ def run(
         model = current_model(registry_of(chosen))
         with store_of(chosen) as store:
             panel, left_out = history_panel(store, present, chosen.file.forecast.history)
+            require_recent(panel, present)
             made = model.forecast(panel, steps, present)
             rows = store_forecast(store, made)
         note.text = f"{made.model}: {rows} rows"
@@ -116,7 +117,8 @@ def show(
         (clock(t, chosen.zone), *(bits(q) for q in quantiles)) for t, quantiles in found.hourly(("q10", "q50", "q90"))
     ]
     coverage = percent(found.coverage80)
-    title = f"{device}:{interface} {metric}, issued {clock(found.issued, chosen.zone)}; 80 % band measured: {coverage}"
+    issued = clock(found.issued, chosen.zone)
+    title = f"{found.series} by {found.model}, issued {issued}; 80 % band in training: {coverage}"
     screens.out.print(table(title, ("at", "10 %", "median", "90 %"), rows, right=("10 %", "median", "90 %")))
 
 

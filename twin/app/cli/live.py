@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from twin.app.cli.common import JsonOption, Screen, SettingsOption, Stop, progress, screen, settings_of
+from twin.app.cli.common import (
+    JsonOption,
+    Screen,
+    SettingsOption,
+    Stop,
+    WindowOption,
+    progress,
+    screen,
+    settings_of,
+    window_of,
+)
 from twin.app.render import age, bits, findings_table, table, to_json
 from twin.store import StoreError
 from twin.vocab.errors import EXIT_ERROR, UsageError
@@ -51,7 +60,7 @@ def collect(
     """
     from collectors.pace import Pace
     from twin.app.collecting import Upkeep, rounds, run_round
-    from twin.app.settings import load_devices
+    from twin.app.inventory import load_devices
     from twin.app.wiring import hashing_key, poller_of, store_of
 
     chosen = settings_of(settings)
@@ -70,7 +79,7 @@ def collect(
             tally.round(take, len(inventory), pace.is_full(number), missed, give_up=once)
             if once:
                 break
-            upkeep()
+            tally.keep_up(upkeep)
     if tally.failed:
         raise typer.Exit(EXIT_ERROR)
 
@@ -98,22 +107,28 @@ class _Tally:
                 if give_up:
                     raise
                 steps.finish("LOST")
-                self._show.err.print(f"round lost: {problem}", style="red", markup=False, soft_wrap=True)
+                self._show.error(f"round lost: {problem}")
                 self.failed = True
                 return
             steps.finish(f"{report.samples:,} values from {devices} devices in {report.seconds:.1f} s")
         self._print(report, missed)
-        self.failed = self.failed or len({f.device for f in report.failures}) == report.devices
+        self.failed = self.failed or report.answered == 0
+
+    def keep_up(self, upkeep: Callable[[], None]) -> None:
+        """Maintain the store; what fails now is tried again next hour."""
+        try:
+            upkeep()
+        except StoreError as problem:
+            self._show.error(f"the store could not be maintained: {problem}")
 
     def _print(self, report: RoundReport, missed: int) -> None:
         if self._as_json:
             self._show.json(json.dumps(to_plain(report)))
             return
         if missed:
-            self._show.err.print(f"{missed} rounds missed: rounds take longer than the interval", style="yellow")
+            self._show.warn(f"{missed} rounds missed: rounds take longer than the interval")
         for failure in report.failures:
-            line = f"{failure.device}: {failure.protocol} {failure.status}: {failure.reason}"
-            self._show.err.print(Text(line, style="yellow"), soft_wrap=True)
+            self._show.warn(f"{failure.device}: {failure.protocol} {failure.status}: {failure.reason}")
         for document in report.changed:
             self._show.note(f"changed: {document}")
 
@@ -161,7 +176,7 @@ def _prefix(text: str) -> IPv4Network:
 
 def devices(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """List the inventory and how each device last answered."""
-    from twin.app.settings import read_entries
+    from twin.app.inventory import read_entries
     from twin.app.wiring import store_of
 
     chosen = settings_of(settings)
@@ -183,7 +198,7 @@ def devices(settings: SettingsOption = None, as_json: JsonOption = False) -> Non
 
 
 def snapshot(
-    window: Annotated[str, typer.Option(help="Loads are means over this time.")] = "60s",
+    window: WindowOption = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -195,7 +210,7 @@ def snapshot(
     from twin.net.ports import port_views
 
     chosen, present = settings_of(settings), now()
-    span: timedelta = parse_duration(window)
+    span = window_of(chosen, window)
     with store_of(chosen) as store:
         likeness = likeness_of(chosen, store, present)
         rates = window_rates(store, present - span, present)
@@ -215,7 +230,7 @@ def snapshot(
         state = "up" if view.up else "down"
         rows.append((f"{sender} → {receiver}", state, cost or "–", bits(capacity), bits(load), used))
     title = f"{len(made.devices)} devices, {len(made.links)} links, snapshot {made.hash[:12]}"
-    columns = ("directed link", "state", "OSPF cost", "capacity", f"load ({window})", "used")
+    columns = ("directed link", "state", "OSPF cost", "capacity", f"load ({span.total_seconds():.0f} s)", "used")
     show.out.print(table(title, columns, rows, right=columns[2:]))
     if made.findings:
         show.out.print(findings_table(made.findings))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import MutableMapping, Sequence
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -14,7 +14,8 @@ import typer
 from twin import __version__
 from twin.app.cli import basics, demo, forecast, lab, live, whatif
 from twin.app.cli.common import EXIT_INTERRUPTED, screen
-from twin.vocab.errors import NettwinError
+from twin.app.render import shown
+from twin.vocab.errors import EXIT_ERROR, NettwinError
 
 app = typer.Typer(
     name="nettwin",
@@ -46,8 +47,14 @@ def root(
 
 
 def configure_logging(level: int) -> None:
-    """Structured lines on stderr; results alone go to stdout."""
+    """Structured lines on stderr; results alone go to stdout. No tracebacks with values: they could hold secrets."""
     structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _printable,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
@@ -55,16 +62,24 @@ def configure_logging(level: int) -> None:
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
+def _printable(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: shown(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Runs the command (``words``, else the process's own) and turns errors into one line and an exit code."""
     try:
         app(args=words)
     except NettwinError as problem:
-        screen().err.print(f"nettwin: {problem}", style="red", markup=False, soft_wrap=True)
+        screen().error(f"nettwin: {problem}")
         sys.exit(problem.exit_code)
     except KeyboardInterrupt:
-        screen().err.print("nettwin: interrupted", style="yellow")
+        screen().warn("nettwin: interrupted")
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(EXIT_ERROR)
+    except OSError as problem:
+        what = f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem)
+        screen().error(f"nettwin: {what}")
+        sys.exit(EXIT_ERROR)

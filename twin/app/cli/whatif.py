@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from twin.app.cli.common import JsonOption, SettingsOption, progress, screen, settings_of
+from twin.app.cli.common import JsonOption, SettingsOption, WindowOption, progress, screen, settings_of, window_of
 from twin.app.render import VERDICT_STYLE, answer_json, answer_view, bits, clock, percent, table, to_json, to_svg
 from twin.vocab.change import Change, SetCost, SetEnabled, Step
 from twin.vocab.errors import EXIT_DONE, UsageError
 from twin.vocab.snapshot import Port
-from twin.vocab.time import now, parse_at, parse_duration
+from twin.vocab.time import now, parse_at
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def whatif(
     at: Annotated[
         str, typer.Option(help="now, 20:00, 'tomorrow 20:00', +2h, or an ISO time; naive = site's zone.")
     ] = "now",
-    window: Annotated[str, typer.Option(help="'now' means the mean load of this long.")] = "60s",
+    window: WindowOption = None,
     all_links: Annotated[bool, typer.Option("--all", help="Show every link, not only changed and busiest.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Also write the answer as a picture into this file.")] = None,
     settings: SettingsOption = None,
@@ -53,7 +53,7 @@ def whatif(
     if about < present:
         raise UsageError(f"--at {at} is in the past")
     with progress("asking the twin"), store_of(chosen) as store:
-        asked = ask_and_record(chosen, store, change, present=present, about=about, window=parse_duration(window))
+        asked = ask_and_record(chosen, store, change, present=present, about=about, window=window_of(chosen, window))
     show = screen()
     view = answer_view(asked.answer, chosen.zone, links=None if all_links else 12)
     if svg is not None:
@@ -93,7 +93,7 @@ def _port(text: str, option: str) -> Port:
 
 def _cost(text: str) -> SetCost:
     port, equals, value = text.rpartition("=")
-    if not equals or not value.isdigit():
+    if not equals or not (value.isascii() and value.isdecimal()):
         raise UsageError(f"--cost {text!r} is not device:interface=cost")
     return SetCost(_port(port, "--cost"), int(value))
 

@@ -15,8 +15,9 @@ import polars as pl
 from twin.app.collecting import measured_values
 from twin.app.demo.network import LiveNetwork, Network, Tell
 from twin.app.discovering import Found, FoundDevice, write_found
+from twin.app.inventory import read_entries
 from twin.app.labspace import SNMP_V3, write_settings
-from twin.app.settings import Settings, load_settings, packaged_configs, read_entries
+from twin.app.settings import Settings, load_settings, packaged_configs
 from twin.app.wiring import store_of
 from twin.lab.spec import LabFile
 from twin.store import Store
