@@ -27,7 +27,7 @@ from twin.vocab.snapshot import Port
 pytestmark = pytest.mark.lab
 MakeFile = Callable[..., LabFile]
 RaiseLab = Callable[[LabFile], Lab]
-SECONDS_OF_TRAFFIC = 5.0
+ENOUGH_OCTETS = 3_000_000
 KILL_AT = """
 import os, signal, sys
 from pathlib import Path
@@ -58,13 +58,13 @@ def test_equal_cost_paths_are_both_in_the_rib(lab: Lab) -> None:
 def test_what_is_sent_is_what_the_edges_count_and_equal_costs_share_it(lab: Lab) -> None:
     before = _octets(lab)
     lab.start_traffic()
-    time.sleep(SECONDS_OF_TRAFFIC)
+    _until(lambda: lab.traffic().sent_octets.sum() > ENOUGH_OCTETS)
     sent = lab.stop_traffic().sent_octets
     counted = {key: octets - before[key] for key, octets in _octets(lab).items()}
     names = list(lab.plan.routers)
     entering = [counted[name, "edge0", "rx"] for name in names]
     leaving = [counted[name, "edge0", "tx"] for name in names]
-    assert sent.sum() > 300_000
+    assert sent.sum() > ENOUGH_OCTETS
     np.testing.assert_allclose(entering, sent.sum(axis=1), rtol=0.02)
     np.testing.assert_allclose(leaving, sent.sum(axis=0), rtol=0.02)
     _check_links(lab, counted, sent)
@@ -146,6 +146,30 @@ def test_secrets_are_for_root_alone(lab: Lab) -> None:
     readable = [f for f in lab.plan.directory.rglob("*") if f.is_file() and stat.S_IMODE(f.stat().st_mode) & 0o044]
     secrets = [lab.keys.v3_auth.read_bytes().strip(), lab.keys.community.read_bytes().strip()]
     assert [f for f in readable if any(s in f.read_bytes() for s in secrets)] == []
+
+
+def test_only_the_routers_own_programs_reach_their_sockets(lab: Lab) -> None:
+    for router in lab.plan.routers.values():
+        netconf = lab.plan.directory / "netconf" / router.name
+        assert (netconf / "ncx.sock").is_socket()
+        assert _owner_and_mode(netconf) == ("root", "root", 0o700)
+        assert _owner_and_mode(router.directory) == ("frr", "root", 0o750)
+        assert _owner_and_mode(router.directory / "agentx.sock") == ("frr", "root", 0o660)
+        inside = [p for p in router.directory.iterdir() if p.is_socket()]
+        assert [p for p in inside if stat.S_IMODE(p.stat().st_mode) & 0o007] == []
+
+
+def _owner_and_mode(path: Path) -> tuple[str, str, int]:
+    return path.owner(), path.group(), stat.S_IMODE(path.stat().st_mode)
+
+
+SUBAGENTS = {"lldpLocPortId": ".1.0.8802.1.1.2.1.3.7.1.3", "lldpRemSysName": ".1.0.8802.1.1.2.1.4.1.1.9"}
+SUBAGENTS |= {"ospfNbrState": ".1.3.6.1.2.1.14.10.1.6", "bgpPeerState": ".1.3.6.1.2.1.15.3.1.2"}
+
+
+@pytest.mark.parametrize("column", SUBAGENTS.values(), ids=SUBAGENTS)
+def test_frr_and_lldpd_speak_through_the_agent(lab: Lab, column: str) -> None:
+    assert len(_snmp(lab, "walk", column).split()) >= 2
 
 
 def test_a_change_moves_the_real_routes_and_back(lab: Lab) -> None:

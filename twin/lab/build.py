@@ -75,10 +75,11 @@ def write(lab: LabPlan, secrets: keys.Keys) -> list[stages.Namespace]:
 
 
 def _write_router(lab: LabPlan, router: RouterPlan, secrets: keys.Keys, meters: dict[str, cgroups.Meter]) -> None:
+    """FRR owns the directories; lldpd's monitor keeps CAP_DAC_OVERRIDE, and lldpcli (setuid) root's group."""
     d = router.directory
     for folder in (d, d / "snmp", d / "persist", d / "cg", d / "tmp"):
-        folder.mkdir()
-        shutil.chown(folder, "frr", "frr")
+        folder.mkdir(mode=0o750)
+        shutil.chown(folder, texts.FRR_USER, "root")
     files = {
         "links": texts.router_links(router),
         "rates": texts.router_rates(router),

@@ -13,6 +13,7 @@ from twin.vocab.inventory import Secret
 
 IFTABLE_CACHE_TIMEOUT = "1.3.6.1.4.1.8072.1.5.3.1.2.1.3.6.1.2.1.2.2"  # nsCacheTimeout.ifTable
 CACHE_VIEW = ".1.3.6.1.4.1.8072.1.5.3"
+FRR_USER = "frr"
 EXTENDS = ("cpuTimeUs", "memoryUsedBytes", "memoryTotalBytes")
 EXTRAS = Extras(
     top=("no zebra nexthop kernel enable", "agentx"),
@@ -86,7 +87,7 @@ def snmpd_conf(router: RouterPlan, keys: Mapping[str, Secret], meters: Mapping[s
             f"agentAddress udp:{router.management.ip}:161,udp:127.0.0.1:161",
             "master agentx",
             f"agentXSocket unix:{router.directory}/agentx.sock",
-            "agentXPerms 0777 0777",
+            f"agentXPerms 0660 0750 {FRR_USER}",
             f"sysName {router.name}",
             "sysDescr router of a nettwin lab (FRR, net-snmp)",
             f"sysLocation {router.namespace}",
