@@ -4,86 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from statistics import median
+from datetime import datetime, timedelta
 
+from twin.app.score import Score, link_name, score
+from twin.app.series import window_rates
 from twin.app.settings import Settings
-from twin.app.wiring import state_of
+from twin.app.wiring import state_of, store_of
 from twin.store import State
 from twin.store.state import LedgerEntry
-from twin.vocab.answer import Answer, LinkLoad
-
-CHANGED_BY = 0.10
-QUIET_SHARE = 0.001
-
-
-@dataclass(frozen=True)
-class LinkScore:
-    """One directed link: measured before, predicted and measured after, bit/s."""
-
-    link: str
-    before_bps: float
-    predicted_bps: float
-    measured_bps: float
-    capacity_bps: int | None
-
-    @property
-    def floor_bps(self) -> float:
-        """0.1 % of capacity: what routing protocols send on an idle link; below it a relative error says nothing."""
-        return max(QUIET_SHARE * (self.capacity_bps or 0), 1.0)
-
-    @property
-    def changed(self) -> bool:
-        """Its measured load changed by at least 10 %, and the link still carries something to compare with."""
-        moved = abs(self.measured_bps - self.before_bps) >= CHANGED_BY * self.before_bps
-        return moved and self.measured_bps > self.floor_bps
-
-    def error(self, claimed_bps: float) -> float:
-        """|claimed - measured| as a share of what was measured."""
-        return abs(claimed_bps - self.measured_bps) / max(self.measured_bps, self.floor_bps)
-
-
-@dataclass(frozen=True)
-class Score:
-    """All links of one answer. Errors are relative; None where there is nothing to score."""
-
-    links: tuple[LinkScore, ...]
-    hottest_link: str | None
-    hottest_link_error: float | None
-    changed_links: int
-    changed_links_error: float | None
-    no_change_error: float | None
-
-
-def score(answer: Answer, measured_bps: Mapping[str, float]) -> Score:
-    """Score an answer by the loads measured after the change, by directed link (``sender > receiver``)."""
-    links = tuple(
-        LinkScore(name, _before(link), link.after_bps, measured_bps[name], link.capacity_bps)
-        for link in answer.links
-        if (name := link_name(link)) in measured_bps
-    )
-    hottest = max(links, key=_utilisation, default=None)
-    changed = [link for link in links if link.changed]
-    return Score(
-        links,
-        hottest.link if hottest else None,
-        hottest.error(hottest.predicted_bps) if hottest else None,
-        len(changed),
-        median(link.error(link.predicted_bps) for link in changed) if changed else None,
-        median(link.error(link.before_bps) for link in changed) if changed else None,
-    )
-
-
-def link_name(link: LinkLoad) -> str:
-    return f"{link.sender} > {link.receiver}"
-
-
-def _before(link: LinkLoad) -> float:
-    return link.before_bps if link.measured_bps is None else link.measured_bps
-
-
-def _utilisation(link: LinkScore) -> float:
-    return link.measured_bps / link.capacity_bps if link.capacity_bps else 0.0
+from twin.vocab.answer import Answer
+from twin.vocab.errors import NettwinError
 
 
 @dataclass(frozen=True)
@@ -131,6 +61,25 @@ def _score(e: LedgerEntry, observed: Mapping[str, float]) -> Score | None:
         return score(e.answer(), observed)
     except ValueError:
         return None
+
+
+def observe(settings: Settings, number: int, at: datetime, window: timedelta) -> Score:
+    """Enter what the counters show now as the outcome of an answer, and score it.
+
+    Raises:
+        UsageError: there is no such answer.
+        NettwinError: no interface was polled twice in that window.
+    """
+    with store_of(settings) as store:
+        rates = window_rates(store, at - window, at + timedelta(seconds=1))
+    sent = {port: r.out_bps for port, r in rates.items() if r.out_bps is not None}
+    answer = entry(settings, number).answer
+    measured = {link_name(link): sent[link.sender] for link in answer.links if link.sender in sent}
+    if not measured:
+        raise NettwinError(f"no link was polled twice in the last {window.total_seconds():.0f} s: run nettwin collect")
+    with state_of(settings) as state:
+        state.record_observation(number, at, measured)
+    return score(answer, measured)
 
 
 def _observed(state: State, number: int) -> dict[str, float]:

@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from twin.app.score import Score
 from twin.vocab.answer import ANSWER_SCHEMA_VERSION, Answer, LinkLoad, Reason
 from twin.vocab.plain import to_plain
 from twin.vocab.snapshot import Finding, Severity
@@ -165,6 +166,22 @@ def _evidence(answer: Answer, zone: tzinfo) -> Table:
         *((f"{f.severity}: {f.device}", f"{f.subject}: {f.message}") for f in grouped(e.findings)),
     ]
     return table("what this rests on", ("", ""), rows)
+
+
+def score_view(made: Score) -> RenderableType:
+    """Predicted beside measured, link by link where the load changed, and the errors in one line."""
+    rows = [
+        (x.link, bits(x.before_bps), bits(x.predicted_bps), bits(x.measured_bps), percent(x.error(x.predicted_bps)))
+        for x in sorted(made.links, key=lambda x: -x.measured_bps)
+        if x.changed
+    ]
+    columns = ("directed link", "before", "predicted", "measured", "off by")
+    told = Text(
+        f"hottest link {made.hottest_link}: prediction off by {percent(made.hottest_link_error)}; "
+        f"{made.changed_links} changed links: off by {percent(made.changed_links_error)} (median), "
+        f"'nothing changes' by {percent(made.no_change_error)}"
+    )
+    return Group(table("links whose load changed by 10 % or more", columns, rows, right=columns[1:]), told)
 
 
 def grouped(findings: Sequence[Finding]) -> list[Finding]:

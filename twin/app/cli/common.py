@@ -152,3 +152,16 @@ class Stop:
         if self.requested:
             raise KeyboardInterrupt
         self._event.set()
+
+
+class Terminable:
+    """Within it, SIGTERM ends the work as Ctrl-C does, cleaning up included."""
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGTERM, self._end)
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from twin.app.cli.common import Screen, progress, screen
-from twin.app.render import answer_view, bits, percent, table, to_svg
+from twin.app.cli.common import Screen, Terminable, progress, screen
+from twin.app.render import answer_view, percent, score_view, to_svg
 from twin.vocab.answer import Answer
 from twin.vocab.errors import UsageError
 from twin.vocab.time import parse_duration
 
 if TYPE_CHECKING:
+    from twin.app.demo.network import Network
     from twin.app.demo.thread import Outcome
 
 
@@ -50,46 +52,52 @@ def demo(
     Ctrl-C cleans up.
     """
     from twin.app.demo.play import prepared
-    from twin.app.demo.report import report as figures
+    from twin.app.demo.recording import write_recording
     from twin.app.demo.thread import run
 
     show = screen()
     if recording and (record or change):
         raise UsageError("--record and --change need the lab, --recording plays what was recorded")
-    _fresh(folder)
+    if report is not None and not report.resolve().parent.is_dir():
+        raise UsageError(f"--report {report}: there is no folder {report.resolve().parent}")
     plan, network, why = prepared(folder, settings, change, parse_duration(train), force_recording=recording)
+    _fresh(folder)
     if why:
-        show.out.print(f"This is a RECORDING of the lab, not live routers: {'; '.join(why)}.", style="yellow")
+        show.warn(f"This is a RECORDING of the lab, not live routers: {'; '.join(why)}.")
     kept = False
     try:
-        outcome = run(plan, network, _stages(), lambda said: _say(show, said))
-        picture = to_svg(answer_view(outcome.answer, UTC), f"nettwin whatif: {plan.change}")
-        (folder / "answer.svg").write_text(picture, encoding="utf-8")
-        _print_outcome(show, outcome)
-        if report is not None:
-            report.write_text(json.dumps(figures(outcome.facts), indent=2) + "\n", encoding="utf-8")
-            show.out.print(f"figures: {report}")
-        if record is not None:
-            from twin.app.demo.recording import write_recording
-
-            write_recording(network, folder, record)
+        with Terminable():
+            outcome = run(plan, network, _stages(), lambda said: _say(show, said))
+            _print_outcome(show, outcome)
+            _write_files(show, outcome, folder, report)
+            if record is not None:
+                write_recording(network, folder, record)
         kept = not leave and network.mode == "lab"
     finally:
         if not kept:
-            with _closing(show):
-                network.close()
+            _close(show, network)
     if kept:
         _print_next(show, folder, plan.lab.name, str(plan.change.steps[0].port))
 
 
-@contextmanager
-def _closing(show: Screen) -> Iterator[None]:
+def _write_files(show: Screen, outcome: Outcome, folder: Path, report: Path | None) -> None:
+    from twin.app.demo.report import report as figures
+
+    picture = to_svg(answer_view(outcome.answer, UTC), f"nettwin whatif: {outcome.answer.change}")
+    (folder / "answer.svg").write_text(picture, encoding="utf-8")
+    if report is not None:
+        report.write_text(json.dumps(figures(outcome.facts), indent=2) + "\n", encoding="utf-8")
+        show.out.print(f"figures: {report}", soft_wrap=True)
+
+
+def _close(show: Screen, network: Network) -> None:
     """Cleaning up is not cut short by a second Ctrl-C."""
+    before = signal.signal(signal.SIGINT, lambda *_: show.warn("still cleaning up ..."))
     try:
-        yield
-    except KeyboardInterrupt:
-        show.err.print("still cleaning up ...", style="yellow")
-        raise
+        with progress("cleaning up"):
+            network.close()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _fresh(folder: Path) -> None:
@@ -121,19 +129,7 @@ def _say(show: Screen, said: object) -> None:
 
 def _print_outcome(show: Screen, outcome: Outcome) -> None:
     made, facts = outcome.score, outcome.facts
-    rows = [
-        (
-            link.link,
-            bits(link.before_bps),
-            bits(link.predicted_bps),
-            bits(link.measured_bps),
-            percent(link.error(link.predicted_bps)),
-        )
-        for link in sorted(made.links, key=lambda x: -x.measured_bps)
-        if link.changed
-    ]
-    columns = ("directed link", "before", "predicted", "measured", "off by")
-    show.out.print(table("links whose load changed by 10 % or more", columns, rows, right=columns[1:]))
+    show.out.print(score_view(made))
     from twin.app.demo.report import skills
 
     for skill in skills(outcome.rows, "nettwin"):
@@ -144,11 +140,6 @@ def _print_outcome(show: Screen, outcome: Outcome) -> None:
         )
     if outcome.later is not None:
         show.out.print(f"the same change in two hours, on the forecast: {outcome.later.verdict}")
-    show.out.print(
-        f"hottest link {made.hottest_link}: prediction off by {percent(made.hottest_link_error)}; "
-        f"{made.changed_links} changed links: off by {percent(made.changed_links_error)} (median), "
-        f"'nothing changes' by {percent(made.no_change_error)}"
-    )
     same = "all read back" if facts.samples == facts.samples_read_back else f"{facts.samples_read_back:,} READ BACK"
     show.out.print(f"{facts.samples:,} values collected from {facts.routers} routers, {same}; {facts.seconds:.0f} s")
 

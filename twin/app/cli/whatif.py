@@ -9,7 +9,18 @@ import typer
 from rich.text import Text
 
 from twin.app.cli.common import JsonOption, SettingsOption, WindowOption, progress, screen, settings_of, window_of
-from twin.app.render import VERDICT_STYLE, answer_json, answer_view, bits, clock, percent, table, to_json, to_svg
+from twin.app.render import (
+    VERDICT_STYLE,
+    answer_json,
+    answer_view,
+    bits,
+    clock,
+    percent,
+    score_view,
+    table,
+    to_json,
+    to_svg,
+)
 from twin.vocab.change import Change, SetCost, SetEnabled, Step
 from twin.vocab.errors import EXIT_DONE, UsageError
 from twin.vocab.snapshot import Port
@@ -19,6 +30,7 @@ from twin.vocab.time import now, parse_at
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     app.command()(whatif)
+    app.command()(observe)
     app.command()(ledger)
 
 
@@ -96,6 +108,23 @@ def _cost(text: str) -> SetCost:
     if not equals or not (value.isascii() and value.isdecimal()):
         raise UsageError(f"--cost {text!r} is not device:interface=cost")
     return SetCost(_port(port, "--cost"), int(value))
+
+
+def observe(
+    number: Annotated[int, typer.Argument(help="The answer's number (nettwin ledger).")],
+    window: WindowOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """After the change was made: enter what the counters show now, and score the prediction with it."""
+    from twin.app.ledger import observe as enter
+
+    chosen, show = settings_of(settings), screen()
+    made = enter(chosen, number, now(), window_of(chosen, window))
+    if as_json:
+        show.json(to_json(made))
+    else:
+        show.out.print(score_view(made))
 
 
 def ledger(

@@ -173,8 +173,7 @@ class LiveNetwork:
     def close(self) -> None:
         self.stop_collecting()
         if self.lab is not None or self.spec.name in lab_room.labs():
-            with contextlib.suppress(NettwinError):
-                lab_room.down(self.spec.name)
+            lab_room.down(self.spec.name)
             self.lab = None
 
     def _mark(self, name: str) -> datetime:

@@ -17,7 +17,7 @@ from twin.vocab.errors import UsageError
 from twin.vocab.plain import to_plain
 from twin.whatif.change_file import read_change
 
-LAB = "abilene"
+LAB, DEMO = "abilene", "demo"
 
 
 def prepared(
@@ -28,7 +28,7 @@ def prepared(
     Raises:
         UsageError: a file is bad.
     """
-    spec = read_lab(lab_file(LAB))
+    spec = dataclasses.replace(read_lab(lab_file(LAB)), name=DEMO)
     change = read_change(change_file or packaged_configs() / "labs" / f"{LAB}-change.yaml")
     plan = Plan(spec, change, reverse(change, _costs(spec)), folder, train_for)
     store = _store_section(settings)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twin.app.ledger import Score
 from twin.app.render import answer_json
+from twin.app.score import Score
 from twin.vocab.answer import Answer
 from twin.vocab.plain import to_plain
 

@@ -18,7 +18,7 @@ from twin.app.demo.past import write_past
 from twin.app.demo.report import Facts
 from twin.app.forecasts import history_panel, store_forecast
 from twin.app.history import read_history
-from twin.app.ledger import Score, link_name, score
+from twin.app.score import Score, link_name, score
 from twin.app.series import window_rates
 from twin.app.settings import Settings
 from twin.app.wiring import registry_of, state_of, store_of
@@ -86,7 +86,7 @@ def run(plan: Plan, network: Network, stage: Stage, say: Say) -> Outcome:
             read_back = _read_back(store)
     facts = Facts(
         mode=network.mode,
-        lab=plan.lab.name,
+        lab=plan.lab.description or plan.lab.name,
         store=settings.file.store.engine,
         routers=devices,
         samples=samples,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from twin.app.ledger import score
+from twin.app.score import score
 from twin.vocab.answer import Answer, Evidence, LinkLoad
 from twin.vocab.snapshot import Port
 

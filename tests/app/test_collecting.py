@@ -1,0 +1,119 @@
+"""The collector's loop: when rounds come, what they leave in the store, and that no failure ends it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from ipaddress import IPv4Interface
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collectors.failures import Failed
+from collectors.pace import Pace
+from collectors.rounds import Polled, Round
+from twin.app.cli.common import Stop, screen
+from twin.app.cli.live import _Tally
+from twin.app.collecting import RoundReport, Upkeep, observed_text, read_observed, rounds, store_round
+from twin.store import Store, StoreError, latest_records, open_delta
+from twin.vocab.blocks import Block
+from twin.vocab.errors import NettwinError
+from twin.vocab.observed import ObservedDevice, ObservedInterface
+
+AT = np.datetime64("2026-01-01T00:00:00", "us")
+KEY = b"0123456789abcdef0123456789abcdef"
+SEEN = ObservedDevice("r1", interfaces=(ObservedInterface("eth1", 1, addresses=(IPv4Interface("10.0.0.1/30"),)),))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_delta(tmp_path / "store") as opened:
+        yield opened
+
+
+def taken() -> Round:
+    block = Block.from_rows("device", [{"device": "r1", "uptime_cs": 100, "cpu_percent": None}], AT)
+    config = "snmp-server community opensesame RO\n"
+    polled = Polled("r1", "snmp", (block,), SEEN, {"config": config}, 0.1, 1)
+    return Round(AT, {"r1": (polled,), "r2": (Failed("r2", "snmp", "silent", "no answer", 2.0),)})
+
+
+def test_a_round_is_stored_with_its_failures_and_without_its_secrets(store: Store) -> None:
+    samples, changed = store_round(store, taken(), KEY)
+    assert samples == 1 + 2 * 4
+    assert changed == ("r1 config", "r1 observed")
+    assert {r["device"]: r["status"] for r in store.latest("poll").rows()} == {"r1": "ok", "r2": "silent"}
+    kept = latest_records(store, "config")["r1"].content
+    assert "opensesame" not in kept
+    assert "snmp-server community" in kept
+    assert read_observed(latest_records(store, "observed")["r1"].content) == SEEN
+
+
+def test_the_same_round_again_changes_nothing(store: Store) -> None:
+    store_round(store, taken(), KEY)
+    _, changed = store_round(store, taken(), KEY)
+    assert changed == ()
+    assert len(store.range("device", None, AT, AT + np.timedelta64(1, "s"))) == 1
+
+
+def test_observed_state_of_another_form_is_refused() -> None:
+    text = json.dumps(json.loads(observed_text(SEEN)) | {"schema_version": 99})
+    with pytest.raises(NettwinError, match="99"):
+        read_observed(text)
+
+
+def test_rounds_keep_to_their_grid_and_say_what_was_missed() -> None:
+    clock = [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    made = []
+    for number, missed in islice(rounds(Pace(0.0, 10.0), lambda: clock[0], sleep), 4):
+        made.append((clock[0], number, missed))
+        clock[0] += 25.0 if number == 1 else 1.0
+    assert made == [(0.0, 0, 0), (10.0, 1, 0), (40.0, 4, 2), (50.0, 5, 0)]
+
+
+def test_a_store_that_fails_loses_the_round_and_not_the_collector(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(**_: object) -> RoundReport:
+        raise StoreError("disk full")
+
+    tally = _Tally(screen(), as_json=False)
+    tally.round(broken, 3, True, 0, give_up=False)
+    assert tally.failed
+    assert "round lost: disk full" in capsys.readouterr().err
+    with pytest.raises(StoreError):
+        tally.round(broken, 3, True, 0, give_up=True)
+
+
+def test_a_round_in_which_anything_answered_did_not_fail() -> None:
+    def half(**_: object) -> RoundReport:
+        failures = tuple(Failed(f"r{i}", "netconf", "refused", "closed", 0.1) for i in range(3))
+        return RoundReport(AT.item(), True, 3, 3, 500, failures, (), 1.0)
+
+    tally = _Tally(screen(), as_json=False)
+    tally.round(half, 3, True, 0, give_up=True)
+    assert not tally.failed
+
+
+def test_upkeep_comes_once_an_hour(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, calls = [0.0], []
+    monkeypatch.setattr(type(store), "maintain", lambda _self, now: calls.append(now))
+    upkeep = Upkeep(store, lambda: clock[0])
+    for at in (10.0, 3599.0, 3600.0, 3700.0, 7300.0):
+        clock[0] = at
+        upkeep()
+    assert len(calls) == 2
+
+
+def test_the_first_wish_to_end_waits_for_the_round_and_the_second_does_not() -> None:
+    with Stop() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        stop.wait(5.0)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

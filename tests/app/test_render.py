@@ -1,0 +1,43 @@
+"""Figures are readable, and nothing a device says is obeyed by the terminal."""
+
+import pytest
+from rich.console import Console
+
+from twin.app.render import bits, findings_table, percent, shown
+from twin.vocab.snapshot import Finding
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.0, "0 bit/s"),
+        (999.0, "999 bit/s"),
+        (1234.0, "1.23 kbit/s"),
+        (5e6, "5 Mbit/s"),
+        (4e11, "400 Gbit/s"),
+    ],
+)
+def test_rates(value: float | None, text: str) -> None:
+    assert bits(value) == text
+
+
+@pytest.mark.parametrize(("share", "text"), [(None, "–"), (0.0, "0%"), (0.034, "3.4%"), (0.6, "60%"), (1.2, "120%")])
+def test_shares(share: float | None, text: str) -> None:
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize("evil", ["\x1b]0;owned\x07", "\x1b[2J", "a\rb", "\x9b31m", "x\x7f"])
+def test_control_characters_are_shown_not_obeyed(evil: str) -> None:
+    console = Console(record=True, width=200)
+    console.print(findings_table([Finding("warning", evil, evil, f"[red]{evil}[/red]")]))
+    printed = console.export_text()
+    assert not any(c in printed for c in "\x1b\x07\x9b\x7f\r")
+    assert "[red]" in printed
+    assert shown(evil) in printed
+
+
+def test_findings_that_say_the_same_are_one_line() -> None:
+    console = Console(record=True, width=200)
+    console.print(findings_table([Finding("note", f"r{i}", "BGP", "not modelled") for i in range(9)]))
+    assert console.export_text().count("not modelled") == 1

@@ -1,0 +1,126 @@
+"""Stored counters become present loads and gridded history, at whatever moment one asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twin.app.cli.common import window_of
+from twin.app.forecasts import forecast_at, history_panel, require_recent, store_forecast, stored_forecast
+from twin.app.series import window_rates
+from twin.app.settings import load_settings, packaged_configs
+from twin.store import Store, open_delta
+from twin.vocab.blocks import Block
+from twin.vocab.errors import NettwinError
+from twin.vocab.forecast import LEVELS, Forecast, SeriesKey
+from twin.vocab.snapshot import Port
+from twin.vocab.time import instant
+
+START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+R1 = Port("r1", "eth1")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_delta(tmp_path / "store") as opened:
+        yield opened
+
+
+def polled(store: Store, seconds: list[float], octets: list[int], **more: Any) -> None:
+    rows = [
+        {
+            "device": "r1",
+            "interface": "eth1",
+            "at": instant(START + timedelta(seconds=s)),
+            "in_octets": n,
+            "out_octets": n,
+        }
+        | {"counter_bits": 64, "speed_bps": 1000, "uptime_cs": int(s * 100)}
+        | more
+        for s, n in zip(seconds, octets, strict=True)
+    ]
+    store.write([Block.from_rows("interface", rows)])
+
+
+@pytest.mark.parametrize("moment", [600.5, 617, 630, 645, 659.5])
+def test_at_the_default_settings_a_load_is_known_at_any_moment(store: Store, moment: float) -> None:
+    settings = load_settings(packaged_configs() / "nettwin.yaml")
+    polled(store, [60.0 * i for i in range(11)], [6000 * i for i in range(11)])
+    at = START + timedelta(seconds=moment)
+    rates = window_rates(store, at - window_of(settings, None), at)
+    assert rates[R1].out_bps == pytest.approx(800)
+
+
+def test_a_64_bit_counter_may_run_faster_than_the_interface_says(store: Store) -> None:
+    polled(store, [0, 10], [0, 10**9])
+    assert window_rates(store, START, START + timedelta(minutes=1))[R1].out_bps == pytest.approx(8e8)
+
+
+def test_what_can_not_be_known_is_none(store: Store) -> None:
+    polled(store, [0, 10], [1000, 0])
+    assert window_rates(store, START, START + timedelta(minutes=1))[R1].out_bps is None
+
+
+def imported(store: Store, cells: int, bps: float) -> None:
+    rows = [
+        {
+            "device": "r1",
+            "interface": "eth1",
+            "at": instant(START + timedelta(minutes=5 * i)),
+            "in_bps": bps,
+            "out_bps": bps,
+        }
+        for i in range(cells)
+    ]
+    store.write([Block.from_rows("interface_rate", rows)])
+
+
+def test_polled_loads_stand_before_imported_ones(store: Store) -> None:
+    imported(store, 400, 100.0)
+    polled(store, [0, 300, 600], [0, 300 * 25, 600 * 25])
+    panel, left_out = history_panel(store, START + timedelta(days=2), timedelta(days=3))
+    row = panel.values[panel.series.index(SeriesKey("r1", "eth1", "out_bps"))]
+    assert left_out == ()
+    assert row[:3].tolist() == [200.0, 200.0, 100.0]
+    assert len(row) == 400
+
+
+def test_an_empty_store_says_what_to_run(store: Store) -> None:
+    with pytest.raises(NettwinError, match="nettwin import"):
+        history_panel(store, START, timedelta(days=1))
+
+
+def test_history_that_ended_long_ago_is_no_base_for_a_forecast(store: Store) -> None:
+    imported(store, 400, 100.0)
+    panel, _ = history_panel(store, START + timedelta(days=4), timedelta(days=7))
+    with pytest.raises(NettwinError, match="too old for a forecast"):
+        require_recent(panel, START + timedelta(days=4))
+
+
+def forecast(value: float, issued: datetime) -> Forecast:
+    at = instant(START) + np.arange(12) * np.timedelta64(300, "s")
+    quantiles = np.broadcast_to(value * np.array(LEVELS), (1, 12, len(LEVELS))).copy()
+    return Forecast((SeriesKey("r1", "eth1", "out_bps"),), at, LEVELS, quantiles, issued, "load-1", np.array([np.nan]))
+
+
+def test_the_newest_forecast_of_a_time_is_read_back(store: Store) -> None:
+    for value, issued in ((100.0, START - timedelta(hours=1)), (200.0, START)):
+        store_forecast(store, forecast(value, issued))
+    found = forecast_at(store, START + timedelta(minutes=7))
+    assert (found.issued, found.model) == (START, "load-1")
+    assert found.rates(0.5)[R1].out_bps == pytest.approx(100.0)
+    shown = stored_forecast(store, SeriesKey("r1", "eth1", "out_bps"), START)
+    assert len(shown.at) == 12
+    assert shown.coverage80 is None
+    assert shown.only(START + timedelta(minutes=7)).at == (START + timedelta(minutes=5),)
+
+
+def test_a_time_beyond_the_forecast_says_how_far_it_reaches(store: Store) -> None:
+    store_forecast(store, forecast(100.0, START))
+    with pytest.raises(NettwinError, match="2026-01-05 12:55"):
+        forecast_at(store, START + timedelta(days=1))
