@@ -14,6 +14,13 @@ from twin.config.secrets import redact
 KEY = b"0123456789abcdef"
 OTHER = b"fedcba9876543210"
 
+WITH_SECRET = """
+auth-pass auth-password authPassword api-token token cleartext-password encrypted-password key authentication-key
+pre-shared-key psk wpa-psk shared-secret secret enable-secret passphrase pass-phrase md5-key hello-key session-key
+cleartext-private-key cleartext-symmetric-key private_key authKey privKey keystring key-string hexadecimal-string
+community-string text-name encrypted-value credentials hmac-sha-1-key tacacs-server-key
+"""
+
 # one line each; S is where the secret stands
 LINES = [
     # FRR and IOS
@@ -47,6 +54,16 @@ LINES = [
     " area-password S",
     " standby 1 authentication md5 key-string S",
     " vrrp 1 authentication text S",
+    " standby 1 authentication S",
+    " standby authentication S",
+    " vrrp 12 authentication S",
+    "  authentication hmac-sha-1 S",
+    "  authentication mode hmac-sha-256 7 S",
+    "ntp authentication-key 1 hmac-sha2-256 S",
+    " api-token S",
+    " api-key 7 S",
+    " token S",
+    "set services telemetry token S",
     " ppp chap password 7 S",
     " server-private 10.0.0.1 key S",
     " wpa-psk ascii 0 S",
@@ -80,6 +97,9 @@ LINES = [
     "<password><![CDATA[S]]></password>",
     "<snmp><community><name>S</name></community></snmp>",
     "<snmp><community>S</community></snmp>",
+    *(f"<x:{name} xmlns:x='u'>S</x:{name}>" for name in WITH_SECRET.split()),
+    "<user><name>ann</name><auth><sha><key>S</key></sha></auth><priv><aes><key>other</key></aes></priv></user>",
+    "<tacacs><server><key>\n  S\n</key></server></tacacs>",
 ]
 secrets = st.text("abcdefghijkmXYZ0123456789._-+/=!%@#", min_size=6, max_size=24)
 
@@ -131,6 +151,13 @@ ip community-list standard X permit 65000:1
 aaa new-model
 policy-options { community X members 65000:1; }
 <interface><name>eth1</name><key>1</key><enabled>true</enabled></interface>
+<rsa><public-key>AAAAB3NzaC1yc2EAAAADAQ</public-key><ssh-host-key>AAAAB3NzaC1</ssh-host-key></rsa>
+<aaa><send-community>true</send-community><strong-password>true</strong-password><monkey>brass</monkey></aaa>
+<key-chain><name>ospf</name><key><key-id>7</key-id></key><bypass>west</bypass></key-chain>
+ standby 1 authentication md5 key-chain ospf
+ standby 1 priority 110
+ authentication mode md5
+ keychain-name ospf
 """
 
 

@@ -32,6 +32,10 @@ TO_END_OF_LINE = (
     r"^\s*key\s+(?!chain\b|\d+\s*$|config-key\b)",
     r"\b(?:isis|area|domain)[- ]password\s+" + _TYPES,
     r"\bauthentication\s+(?:text|string|simple|key|mode\s+md5)\s+" + _TYPES,
+    r"^\s*(?:standby|vrrp|glbp)\s+(?:\d+\s+)?authentication\s+(?!(?:md5|text|mode|key-chain)\b)" + _TYPES,
+    r"\bauthentication\s+(?:mode\s+)?hmac-\S+\s+(?!key-chain\b)" + _TYPES,
+    r"\b(?:api|auth|access|bearer|secret|refresh)[-_](?:token|key)\s+" + _TYPES,
+    r"^\s*(?:set\s.*\s)?token\s+" + _TYPES,
     r"\bauthentication-mode\s+(?:md5|sha\S*|simple|hmac-\S+)\s+(?:\d+\s+)?" + _TYPES,
     r"\bprivacy-mode\s+\S+\s+" + _TYPES,
     r"\bwpa-psk\s+(?:ascii|hex)\s+" + _TYPES,
@@ -45,7 +49,7 @@ ONE_WORD = (
     r"\bset snmp community\s+",
     r"^\s*community\s+(?=\S+\s*\{)",
     r"\bsnmp-server host\s+\S+\s+(?:(?:vrf \S+|use-vrf \S+|traps?|informs?|version (?:1|2c|3 \w+))\s+)*",
-    r"\b(?:auth|authentication)\s+(?:md5|sha\d*|sha-\d+)\s+(?:key-string\s+)?" + _TYPES,
+    r"\b(?:auth|authentication)\s+(?:md5|sha\d*|sha-\d+)\s+(?!key-chain\b)(?:key-string\s+)?" + _TYPES,
     r"\bpriv\s+(?:(?:des|3des|des56|aes|aes-?\d+)\s+)?(?:\d{3}\s+)?",
     r"\b(?:privacy|authentication)-password\s+" + _TYPES,
     r"\bntp authentication-key\s+\d+\s+(?:md5|sha\d*)\s+" + _TYPES,
@@ -53,17 +57,26 @@ ONE_WORD = (
 # crypt(3), Cisco type 8/9/14 and Junos $8$/$9$ texts, wherever they stand
 HASHES = re.compile(r"(?P<secret>\$(?:[0-9]{1,2}|y|2[abxy]|sha\d+|apr1)\$[^\s\";<&]+)")
 
+# names of XML elements that hold a secret (auth-password, enable-secret, authKey, ...)
 XML_ELEMENTS = (
-    "password|passwd|secret|shared-secret|passphrase|key-string|keystring|hexadecimal-string|pre-shared-key|psk"
-    "|authentication-key|auth-key|auth-password|priv-password|privacy-key|md5-key|simple-password|encrypted-password"
-    "|plain-text-password|authentication-password|privacy-password|private-key|community|community-string"
-    "|community-name|text-name|binary-name|security-name|cleartext-key|encrypted-key"
+    r"[\w.-]*(?:password|passwd|pass-?phrase|secret|token|psk|keystring|key-string|hexadecimal-string)",
+    r"(?:[\w.-]*[-_.])?(?:pass|credential|credentials|pin)",
+    r"(?:auth|priv|privacy|private|shared|secret|session|api)key",
+    r"community|community-string|community-name|text-name|binary-name|security-name|encrypted-value",
 )
-_XML = re.compile(
-    rf"(?P<before><(?P<tag>(?:[\w.-]+:)?(?:{XML_ELEMENTS}))(?:\s[^<>]*)?>)(?P<secret><!\[CDATA\[.*?\]\]>|[^<]*[^<\s][^<]*)"
-    r"(?=</(?P=tag)\s*>)",
-    re.IGNORECASE | re.DOTALL,
-)
+# names that end in key, and those of them that hold none; a number of up to three digits only tells keys apart
+XML_KEYS = (r"(?!(?:[\w.-]*-)?(?:public|host|primary|foreign|sort|list|index)-key\b)(?:[\w.-]*[-_.])?key",)
+_NOT_BOOLEAN = r"(?!\s*(?:true|false)\s*<)"
+_NOT_A_NUMBER = r"(?!\s*\d{1,3}\s*<)"
+
+
+def _xml(names: tuple[str, ...], unless: str) -> re.Pattern[str]:
+    start = rf"<(?P<tag>(?:[\w-]+:)?(?:{'|'.join(names)}))(?:\s[^<>]*)?>"
+    secret = rf"{unless}(?P<secret><!\[CDATA\[.*?\]\]>|[^<]*[^<\s][^<]*)"
+    return re.compile(rf"(?P<before>{start}){secret}(?=</(?P=tag)\s*>)", re.IGNORECASE | re.DOTALL)
+
+
+_XML = (_xml(XML_ELEMENTS, _NOT_BOOLEAN), _xml(XML_KEYS, _NOT_BOOLEAN + _NOT_A_NUMBER))
 _PEM = re.compile(
     r"(?P<before>-----BEGIN [A-Z ]*PRIVATE KEY-----\s*)(?P<secret>\S.*?)(?=\s*-----END [A-Z ]*PRIVATE KEY-----)",
     re.DOTALL,
@@ -88,7 +101,7 @@ def redact(text: str, key: bytes) -> str:
     if len(key) < 16:
         raise ValueError("the key for hashing secrets needs at least 16 bytes")
     replace = _replacer(key)
-    for pattern in (_XML, _XML_COMMUNITY, _PEM):
+    for pattern in (*_XML, _XML_COMMUNITY, _PEM):
         text = pattern.sub(replace, text)
     return "".join(_redact_line(line, replace) for line in text.splitlines(keepends=True))
 
