@@ -143,7 +143,6 @@ def _session(device: Device, access: NetconfAccess, sock: _CappedSocket) -> Iter
         device_params={"name": access.handler},
         manager_params={"timeout": access.timeout},
     )
-    session.huge_tree = True
     try:
         yield session
     finally:

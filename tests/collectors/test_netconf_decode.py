@@ -75,6 +75,22 @@ def test_observed_interfaces_have_their_addresses() -> None:
     assert interface.addresses == (IPv4Interface("10.0.0.1/30"), IPv4Interface("10.0.1.1/24"))
 
 
+def test_a_configuration_of_many_megabytes_is_read() -> None:
+    one = "<interface><name>ge-0/0/{}</name><description>to the other side</description></interface>"
+    body = "".join(one.format(i) for i in range(200_000))
+    assert len(decode.configuration(reply(body))) > 15_000_000
+
+
+LIMITLESS = {"a text without end": f"<a>{'x' * 11_000_000}</a>", "a tree without end": "<a>" * 300 + "</a>" * 300}
+
+
+@pytest.mark.parametrize("body", LIMITLESS.values(), ids=LIMITLESS.keys())
+def test_what_no_configuration_holds_is_refused(body: str) -> None:
+    with pytest.raises(PollError, match="not XML") as refused:
+        decode.configuration(reply(body))
+    assert len(str(refused.value)) < 200
+
+
 def test_configuration_without_state_gives_no_samples() -> None:
     bare = f'<interfaces xmlns="{IETF}"><interface><name>eth1</name><enabled>true</enabled></interface></interfaces>'
     assert decode.interface_states(reply(bare)) == ()
