@@ -288,7 +288,7 @@ async def _outcome(job: _Job) -> Polled | Failed:
             return replace(polled, seconds=time.monotonic() - started)
         except PollError as problem:
             status, reason = problem.status, problem.reason
-        except Exception as problem:  # a device must never stop a round
-            log.exception("poll_broke", device=job.device, protocol=job.protocol)
-            status, reason = "error", f"{type(problem).__name__}: {problem}"
+        except Exception as problem:  # noqa: BLE001 - a device must never stop a round
+            status, reason = "error", " ".join(f"{type(problem).__name__}: {problem}".split())
+            log.error("poll_broke", device=job.device, protocol=job.protocol, problem=reason)  # noqa: TRY400 - a traceback may show secrets
         return Failed(job.device, job.protocol, status, reason, time.monotonic() - started)

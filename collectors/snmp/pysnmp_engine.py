@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pyasn1.error import PyAsn1Error  # type: ignore[import-untyped] # pyasn1 comes without types
 from pyasn1.type import univ  # type: ignore[import-untyped] # pyasn1 comes without types
 from pysnmp.carrier.asyncio.dgram import udp, udp6
 from pysnmp.entity import config
@@ -20,6 +21,7 @@ from pysnmp.hlapi.v3arch.asyncio import CommunityData, Udp6TransportTarget, UdpT
 from pysnmp.hlapi.v3arch.asyncio.lcd import CommandGeneratorLcdConfigurator
 from pysnmp.proto import errind
 from pysnmp.proto.rfc1902 import ObjectName
+from pysnmp.smi.error import SmiError
 
 from collectors.failures import PollError
 from collectors.snmp.walk import TooBigError, Varbinds, walk_columns
@@ -60,6 +62,8 @@ _AUTH_FAILURES = (
     errind.UnsupportedAuthProtocol,
     errind.UnsupportedPrivProtocol,
 )
+_LONGEST_USER, _SHORTEST_PASSPHRASE = 32, 8
+_UNENCODABLE = "user name, passphrase, community or object can't be written as SNMP"  # pyasn1 would show the secret
 _TOO_BIG, _NO_ACCESS, _AUTHORIZATION_ERROR = 1, 6, 16  # error-status, RFC 3416
 
 
@@ -82,12 +86,15 @@ class PysnmpEngine:
         if device.snmp is None:
             raise PollError("error", "no SNMP access configured")
         credentials = device.snmp.credentials
+        _refuse_unusable(credentials)
         engine = self._engine_for(credentials).engine
         try:
             name = await _configure(engine, device.address, device.snmp, _credentials(credentials))
             probe = await _probe(engine, device.address, device.snmp)
         except PySnmpError as problem:
             raise PollError("error", f"can't ask {device.address}: {_configuration_problem(problem)}") from None
+        except PyAsn1Error:
+            raise PollError("error", f"can't ask {device.address}: {_UNENCODABLE}") from None
         return _PysnmpAgent(engine, name, probe, device.snmp)
 
     def _engine_for(self, credentials: SnmpV2c | SnmpV3) -> _KeyedEngine:
@@ -164,6 +171,8 @@ class _PysnmpAgent:
             send(self.engine, self.target, None, "", *arguments, _settle, future)
         except PySnmpError as problem:
             raise PollError("error", _one_line(problem)) from None
+        except PyAsn1Error:
+            raise PollError("error", _UNENCODABLE) from None
         indication, status, varbinds = await future
         if indication:
             raise _failure(indication)
@@ -226,7 +235,25 @@ async def _probe(engine: Any, address: str, access: SnmpAccess) -> str | None:
 
 
 def _configuration_problem(problem: PySnmpError) -> str:
-    return "unknown host name" if "transport address" in str(problem) else _one_line(problem)
+    if "transport address" in str(problem):
+        return "unknown host name"
+    return _UNENCODABLE if isinstance(problem, SmiError) else _one_line(problem)
+
+
+def _refuse_unusable(credentials: SnmpV2c | SnmpV3) -> None:
+    """What no agent can have: user names of 1 to 32 octets, passphrases of at least 8 (RFC 3414 sections 5, 11.2)."""
+    if isinstance(credentials, SnmpV2c):
+        return
+    if not 1 <= len(credentials.user.encode()) <= _LONGEST_USER:
+        raise PollError(
+            "auth", f"an SNMPv3 user name has 1 to {_LONGEST_USER} octets, not {len(credentials.user.encode())}"
+        )
+    for what, secret in (
+        ("authentication", credentials.auth_passphrase),
+        ("privacy", credentials.privacy_passphrase),
+    ):
+        if secret is not None and len(secret.reveal().encode()) < _SHORTEST_PASSPHRASE:
+            raise PollError("auth", f"the {what} passphrase is shorter than {_SHORTEST_PASSPHRASE} octets")
 
 
 def _credentials(credentials: SnmpV2c | SnmpV3) -> Any:

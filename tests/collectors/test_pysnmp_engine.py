@@ -78,6 +78,33 @@ def test_bad_credentials_are_told_apart(
     assert caught.value.status == status
 
 
+SHORT = Secret("ab12cd3")
+UNUSABLE = {
+    "a user name too long": (SnmpV3("u" * 33, auth_passphrase=AUTH), "auth", "1 to 32 octets, not 33"),
+    "no user name": (SnmpV3("", auth_passphrase=AUTH), "auth", "1 to 32 octets, not 0"),
+    "a short passphrase": (SnmpV3("twin", auth_passphrase=SHORT), "auth", "authentication passphrase is shorter"),
+    "a short privacy passphrase": (
+        SnmpV3("twin", auth_passphrase=AUTH, privacy_passphrase=SHORT),
+        "auth",
+        "privacy passphrase is shorter",
+    ),
+    "a passphrase pysnmp can't write": (SnmpV3("twin", auth_passphrase=Secret("пароль" * 4)), "error", "be written"),
+    "a community pysnmp can't write": (SnmpV2c(Secret("тайна")), "error", "be written"),
+}
+
+
+@pytest.mark.parametrize(("credentials", "status", "reason"), UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_what_no_agent_can_have_is_refused_without_showing_it(
+    credentials: SnmpV2c | SnmpV3, status: str, reason: str
+) -> None:
+    with pytest.raises(PollError, match=reason) as caught:
+        ask(device(9, credentials, timeout=0.1), lambda agent: agent.get([SYS_NAME]))
+    assert caught.value.status == status
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    assert not [s for s in ("ab12cd3", "пароль", "тайна") if s in text]
+
+
 def test_one_name_with_two_passphrases_serves_both_devices(snmpd_port: int) -> None:
     wrong = SnmpV3("twin", auth_passphrase=Secret("wrongpass1"), privacy_passphrase=PRIVACY)
 

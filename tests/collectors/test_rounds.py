@@ -62,6 +62,20 @@ def test_a_broken_device_is_an_error_and_the_others_do_not_notice(
     assert polled(result, "r2").status == "ok"
 
 
+def test_a_broken_device_is_logged_without_its_variables(
+    profiles: ProfileSet, v2c: SnmpAccess, canned: Canned, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = canned({"r1": ZeroDivisionError("a\nbug")})
+    with structlog.testing.capture_logs() as logs, Poller(profiles, engine=lambda: broken) as poller:
+        poller.round(devices(v2c, "r1"))
+    (entry,) = (entry for entry in logs if entry["event"] == "poll_broke")
+    assert entry["problem"] == "ZeroDivisionError: a bug"
+    assert not entry.get("exc_info")
+    with Poller(profiles, engine=lambda: broken) as poller:
+        poller.round(devices(v2c, "r1"))
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
 class _Stalling:
     """An agent that tells its system group and then nothing, for ever."""
 
