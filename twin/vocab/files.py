@@ -101,7 +101,8 @@ def _wording(kind: str, message: str, value: Any) -> str:
     if kind == "value_error":
         return message.removeprefix("Value error, ")
     if kind in _STRUCTURAL:
-        return f"{message.split(' or an instance of', maxsplit=1)[0]}, not {'text' if isinstance(value, str) else 'this'}"
+        wanted = message.split(" or an instance of", maxsplit=1)[0]
+        return f"{wanted}, not {'text' if isinstance(value, str) else 'this'}"
     return f"{message} (found {value!r})" if isinstance(value, str) else message
 
 
