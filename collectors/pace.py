@@ -5,7 +5,6 @@ Rounds lie on a fixed grid, so that a slow round does not shift those after it; 
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 
@@ -33,8 +32,3 @@ class Pace:
 
     def is_full(self, number: int) -> bool:
         return number % self.full_every == 0
-
-
-def offset(name: str, interval: float) -> float:
-    """Where in the interval a device's turn is, in seconds: spread evenly by its name, the same in every process."""
-    return zlib.crc32(name.encode()) / 2**32 * interval

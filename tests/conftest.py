@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from twin.lab.lab import Lab
     from twin.lab.spec import LabFile
 
+SPARE = IPv4Network("10.192.0.0/11")
 LABS = Path(__file__).parents[1] / "configs" / "labs"
 
 
@@ -27,10 +31,19 @@ def fresh_logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+def _free_prefix() -> IPv4Network:
+    """A /24 of ``SPARE`` that no address of this machine touches; each process begins looking elsewhere."""
+    listed = json.loads(subprocess.run(["ip", "-j", "-4", "addr"], check=True, capture_output=True).stdout)
+    own = [(a["local"], a["prefixlen"]) for entry in listed for a in entry["addr_info"]]
+    taken = [IPv4Network(address, strict=False) for address in own]
+    candidates = list(SPARE.subnets(new_prefix=24))
+    first = os.getpid() % len(candidates)
+    return next(c for c in candidates[first:] + candidates[:first] if not any(c.overlaps(t) for t in taken))
+
+
 @pytest.fixture(scope="session")
 def lab_file() -> Callable[..., LabFile]:
     """``lab_file("square", tag="a")``: a shipped lab under a name and management prefix that are this worker's own."""
-    from twin.lab.build import free_management_prefix
     from twin.lab.machine import missing
     from twin.lab.spec import read_lab
 
@@ -39,7 +52,7 @@ def lab_file() -> Callable[..., LabFile]:
 
     def make(name: str, tag: str = "") -> LabFile:
         own = f"t{os.getpid()}{tag}"
-        return replace(read_lab(LABS / f"{name}.yaml"), name=own, management=free_management_prefix(first=os.getpid()))
+        return replace(read_lab(LABS / f"{name}.yaml"), name=own, management=_free_prefix())
 
     return make
 

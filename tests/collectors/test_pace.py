@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.pace import Pace, offset
+from collectors.pace import Pace
 
 CASES = {
     "in good time": (0, 3.0, (1, 0)),
@@ -34,14 +34,6 @@ def test_the_next_round_lies_ahead_on_the_grid(last: int, later: float, interval
 def test_every_so_many_rounds_is_a_full_one() -> None:
     pace = Pace(0.0, 10.0, full_every=3)
     assert [pace.is_full(number) for number in range(5)] == [True, False, False, True, False]
-
-
-def test_devices_are_spread_over_the_interval_and_stay_there() -> None:
-    turns = [offset(f"r{i}", 60.0) for i in range(600)]
-    assert turns == [offset(f"r{i}", 60.0) for i in range(600)]
-    sixths = [sum(10 * k <= t < 10 * (k + 1) for t in turns) for k in range(6)]
-    assert sum(sixths) == 600
-    assert min(sixths) > 60
 
 
 @pytest.mark.parametrize(("interval", "full_every"), [(0.0, 1), (-1.0, 1), (10.0, 0)])

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.net.worlds import NOW, SQUARE, Wire, demands, devices, edit, network, ospf
+from tests.net.worlds import NOW, SQUARE, Wire, devices, edit, network, ospf
 from twin.net.routing import Routing, route
 from twin.net.topology import build_snapshot
-from twin.net.traffic import align, edge_totals, link_rates, load_of, loads
+from twin.net.traffic import align, edge_totals, link_rates, load_of
 from twin.vocab.demand import Demands
 from twin.vocab.errors import NettwinError
 from twin.vocab.snapshot import Port, Snapshot
@@ -88,7 +88,7 @@ def test_equal_paths_share_evenly_and_unequal_ones_do_not() -> None:
     matrix[0, 3] = 8.0
     even = route(network(SQUARE))
     assert even.next_hops(*TO_R4) == (Port("r1", "eth0"), Port("r1", "eth2"))
-    assert dict(zip((str(s) for s, _ in even.links), loads(even, demands(matrix, 4)), strict=True)) == {
+    assert dict(zip((str(s) for s, _ in even.links), load_of(even, matrix), strict=True)) == {
         "r1:eth0": 4.0,
         "r1:eth2": 4.0,
         "r2:eth1": 4.0,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.net.worlds import GIGABIT, NOW, SQUARE, devices, network, observed, ospf
-from twin.net.facts import LinkFactsTable, LinkRow, parse_rate
+from twin.net.facts import LinkFactsTable, LinkRow
 from twin.net.topology import build_snapshot, edge_ports
 from twin.vocab.config import BgpConfig, StaticRoute, UnreadLine
 from twin.vocab.errors import InputError
@@ -286,14 +286,6 @@ def test_an_edge_port_that_is_down_carries_nobody() -> None:
     r1, r2 = devices(PAIR)
     snapshot = build_snapshot(NOW, [with_port(r1, "edge0", oper_up=False), r2])
     assert edge_ports(snapshot) == (Port("r2", "edge0"),)
-
-
-@pytest.mark.parametrize(
-    ("text", "rate"),
-    [("10G", 10**10), ("20Mbit", 2 * 10**7), ("2.48 Gbit/s", 2_480_000_000), ("9600", 9600), ("1kbps", 1000)],
-)
-def test_rates_are_read_with_their_unit(text: str, rate: int) -> None:
-    assert parse_rate(text) == rate
 
 
 BAD_FACTS = {

@@ -19,7 +19,7 @@ from twin.vocab.change import Change, SetCost, SetEnabled, Step
 from twin.vocab.demand import Demands, EdgeTotals
 from twin.vocab.snapshot import Port, Snapshot
 from twin.whatif.fork import fork
-from twin.whatif.policies import DEFAULT_POLICIES
+from twin.whatif.policies import Policies
 from twin.whatif.question import ask
 
 Floats = npt.NDArray[np.float64]
@@ -27,6 +27,7 @@ LABS = Path(__file__).parents[2] / "configs" / "labs"
 HOURS = (0, 60, 117, 200)
 COUNTER_ERROR = 0.01
 LARGEST_SHARE_OF_NOTHING = 1e-3
+POLICIES = Policies("1")
 
 
 @cache
@@ -77,7 +78,7 @@ def test_an_unseen_change_is_predicted(step: Step, hour: int) -> None:
     routing, load, demands = counted(hour)
     measured = {sender: float(bps) for (sender, _), bps in zip(routing.links, load, strict=True)}
     change = Change((step,))
-    answer = ask(abilene(), change, demands, DEFAULT_POLICIES, asked_at=NOW, about=NOW, measured=measured)
+    answer = ask(abilene(), change, demands, POLICIES, asked_at=NOW, about=NOW, measured=measured)
     before = load_of(routing, matrix(hour))
     truth = load_of(route(fork(abilene(), change)), matrix(hour))
     predicted = np.array([link.after_bps for link in answer.links])
@@ -96,7 +97,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 
 def holds(hour: int, step: Step) -> list[bool]:
     change = Change((step,))
-    answer = ask(abilene(), change, counted(hour)[2], DEFAULT_POLICIES, asked_at=NOW, about=NOW)
+    answer = ask(abilene(), change, counted(hour)[2], POLICIES, asked_at=NOW, about=NOW)
     truth = load_of(route(fork(abilene(), change)), matrix(hour))
     judged = [(link.after_interval, bps) for link, bps in zip(answer.links, truth, strict=True) if bps > 0]
     return [interval.low <= bps <= interval.high for interval, bps in judged if interval]

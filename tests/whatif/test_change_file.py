@@ -9,7 +9,7 @@ import pytest
 from twin.vocab.change import Change, SetCost, SetEnabled
 from twin.vocab.errors import InputError
 from twin.vocab.snapshot import Port
-from twin.whatif.change_file import describe, read_change
+from twin.whatif.change_file import read_change
 
 PORT = Port("r1", "eth1")
 
@@ -30,15 +30,6 @@ def test_steps_are_read_in_order(tmp_path: Path) -> None:
     assert change == Change(
         (SetCost(PORT, 65535), SetEnabled(PORT, False), SetEnabled(Port("r2", "ge-0/0/1.0"), True)), "drain"
     )
-    assert describe(change) == (
-        "1. set OSPF cost of r1:eth1 to 65535",
-        "2. disable r1:eth1",
-        "3. enable r2:ge-0/0/1.0",
-    )
-
-
-def test_a_single_step_needs_no_number() -> None:
-    assert describe(Change((SetEnabled(PORT, False),))) == ("disable r1:eth1",)
 
 
 BAD = {

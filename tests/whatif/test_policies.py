@@ -14,8 +14,9 @@ from twin.vocab.answer import Evidence, Interval, LinkLoad, Verdict
 from twin.vocab.errors import InputError
 from twin.vocab.files import parse_yaml, read_yaml
 from twin.vocab.snapshot import Finding, Port, Source
-from twin.whatif.policies import DEFAULT_POLICIES, Case, Policies, judge
+from twin.whatif.policies import Case, Policies, judge
 
+POLICIES = Policies("1")
 SAMPLE = Path(__file__).parents[2] / "configs" / "policies.yaml"
 A, B = Port("r1", "eth0"), Port("r2", "eth0")
 EVIDENCE = Evidence(2, 2, 2, None, 0, "counters", 0.01, ())
@@ -79,14 +80,14 @@ CASES: dict[str, tuple[Case, Verdict, str]] = {
 
 @pytest.mark.parametrize(("judged", "verdict", "rule"), CASES.values(), ids=CASES)
 def test_verdicts(judged: Case, verdict: Verdict, rule: str) -> None:
-    found, reasons = judge(judged, DEFAULT_POLICIES)
+    found, reasons = judge(judged, POLICIES)
     assert found == verdict
     assert (rule, verdict) in {(r.rule, r.outcome) for r in reasons}
     assert reasons[0].outcome == verdict
 
 
 def test_every_rule_leaves_a_reason() -> None:
-    assert {r.rule for r in judge(case(), DEFAULT_POLICIES)[1]} == {
+    assert {r.rule for r in judge(case(), POLICIES)[1]} == {
         "utilisation",
         "reachability",
         "age",
@@ -96,18 +97,18 @@ def test_every_rule_leaves_a_reason() -> None:
 
 
 def test_reachability_can_be_left_unjudged() -> None:
-    verdict, reasons = judge(case(lost=(("r1", "r2", 1.0),)), replace(DEFAULT_POLICIES, reachability=False))
+    verdict, reasons = judge(case(lost=(("r1", "r2", 1.0),)), replace(POLICIES, reachability=False))
     assert verdict == "PASS"
     assert "reachability" not in {r.rule for r in reasons}
 
 
 def test_reasons_say_their_figures() -> None:
-    (reason, *_) = judge(case(link(10, 91)), DEFAULT_POLICIES)[1]
+    (reason, *_) = judge(case(link(10, 91)), POLICIES)[1]
     assert (reason.subject, reason.message) == ("r1:eth0 → r2:eth0", "91.0% after the change, more than 80%")
 
 
 def test_the_sample_shows_the_defaults() -> None:
-    assert read_yaml(SAMPLE, Policies) == DEFAULT_POLICIES
+    assert read_yaml(SAMPLE, Policies) == POLICIES
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from twin.vocab.demand import Demands
 from twin.vocab.errors import NettwinError
 from twin.vocab.plain import to_plain
 from twin.vocab.snapshot import Port, Snapshot
-from twin.whatif.policies import DEFAULT_POLICIES
-from twin.whatif.question import ask, summary
+from twin.whatif.policies import Policies
+from twin.whatif.question import ask
 
 DUMBBELL: tuple[Wire, ...] = (("r1", "r2", 10, 10), ("r2", "r3", 10, 10), ("r3", "r4", 10, 10))
 BRIDGE = Port("r2", "eth1")
 M = 1e6
+POLICIES = Policies("1")
 
 
 def uniform(bps: float, count: int = 4) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -30,7 +31,7 @@ def uniform(bps: float, count: int = 4) -> np.ndarray[tuple[int, int], np.dtype[
 
 
 def asked(snapshot: Snapshot, change: Change, offered: Demands, measured: dict[Port, float] | None = None) -> Answer:
-    return ask(snapshot, change, offered, DEFAULT_POLICIES, asked_at=NOW, about=NOW, measured=measured)
+    return ask(snapshot, change, offered, POLICIES, asked_at=NOW, about=NOW, measured=measured)
 
 
 def down(port: Port) -> Change:
@@ -136,7 +137,7 @@ def test_the_answer_names_its_evidence_and_ends_with_the_first_source_to_age() -
 def test_an_answer_never_expires_before_it_was_asked() -> None:
     later = NOW + timedelta(days=2)
     offered = demands(uniform(M), 4, at=later)
-    answer = ask(network(SQUARE), down(BRIDGE), offered, DEFAULT_POLICIES, asked_at=later, about=later)
+    answer = ask(network(SQUARE), down(BRIDGE), offered, POLICIES, asked_at=later, about=later)
     assert answer.expires == later
     assert answer.verdict == "INCONCLUSIVE"
 
@@ -147,7 +148,6 @@ def test_demands_of_strangers_are_refused() -> None:
         asked(network(SQUARE), down(BRIDGE), offered)
 
 
-def test_an_answer_is_plain_data_and_one_sentence() -> None:
+def test_an_answer_is_plain_data() -> None:
     answer = asked(network(SQUARE), down(Port("r1", "eth0")), demands(uniform(M), 4))
     assert to_plain(answer)["verdict"] == "PASS"
-    assert summary(answer).startswith("PASS: disable r1:eth0 moves ")

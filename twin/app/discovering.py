@@ -101,7 +101,7 @@ def _found(discovery: Discovery, watched: _Watched) -> Found:
     )
 
 
-def write_found(path: Path, found: Found, snmp: str, netconf: str | None) -> int:
+def write_found(path: Path, found: Found, snmp: str | None, netconf: str | None) -> int:
     """Add the devices that the file does not list yet; what stands in it, comments included, stays as it is.
 
     A device that calls itself something that can't be a name here (with a colon, a line break) is left out.

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any, TypeAlias, cast
 
 from twin.config.frr_draft import BgpDraft, Draft, InterfaceDraft, NeighborDraft, NetworkStatement, OspfDraft
-from twin.vocab.config import BgpNeighbor, InterfaceConfig, OspfNetworkType, StaticRoute, UnreadLine
+from twin.vocab.config import OSPF_LARGEST_COST, BgpNeighbor, InterfaceConfig, OspfNetworkType, StaticRoute, UnreadLine
 
 Reader: TypeAlias = Callable[[Draft, re.Match[str], UnreadLine], None]
 
@@ -282,7 +282,7 @@ TABLES: dict[str, tuple[tuple[str, Reader], ...]] = {
         (rf"ip address {_PREFIX}", _address),
         (r"bandwidth (\d+)", _set_interface("bandwidth_bps", lambda m: _ranged(m[1], 1, 100_000) * 1_000_000)),
         (r"ip ospf area (\S+)", _set_ospf_interface("area", lambda m: _area(m[1]))),
-        (r"ip ospf cost (\d+)", _set_ospf_interface("cost", lambda m: _ranged(m[1], 1, 65535))),
+        (r"ip ospf cost (\d+)", _set_ospf_interface("cost", lambda m: _ranged(m[1], 1, OSPF_LARGEST_COST))),
         (r"ip ospf hello-interval (\d+)", _set_ospf_interface("hello_interval", lambda m: _ranged(m[1], 1, 65535))),
         (r"ip ospf dead-interval (\d+)", _set_ospf_interface("dead_interval", lambda m: _ranged(m[1], 1, 65535))),
         (r"ip ospf network (broadcast|point-to-point|non-broadcast|point-to-multipoint)", _network_type),

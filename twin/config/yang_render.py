@@ -10,7 +10,15 @@ from lxml import etree
 
 from twin.config.yang_names import BASE, IANA, IF, IP, NLR, RT, SYS, V4UR, Element
 from twin.vocab.change import SetCost, SetEnabled, Step
-from twin.vocab.config import BgpConfig, DeviceConfig, InterfaceConfig, OspfConfig, OspfInterface, StaticRoute
+from twin.vocab.config import (
+    OSPF_LARGEST_COST,
+    BgpConfig,
+    DeviceConfig,
+    InterfaceConfig,
+    OspfConfig,
+    OspfInterface,
+    StaticRoute,
+)
 from twin.vocab.errors import UsageError
 
 Leaf = str | int | bool | object | None
@@ -86,8 +94,8 @@ def _check_one_device(changes: Sequence[Step]) -> None:
     if len(devices) != 1:
         raise UsageError(f"an edit-config is for one device, not {', '.join(devices) or 'none'}")
     for step in changes:
-        if isinstance(step, SetCost) and not 1 <= step.cost <= 65535:
-            raise UsageError(f"{step.port}: OSPF cost {step.cost} is not in 1..65535")
+        if isinstance(step, SetCost) and not 1 <= step.cost <= OSPF_LARGEST_COST:
+            raise UsageError(f"{step.port}: OSPF cost {step.cost} is not in 1..{OSPF_LARGEST_COST}")
 
 
 def _root() -> Element:

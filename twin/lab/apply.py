@@ -18,6 +18,7 @@ from lxml import etree
 from twin.config import yang
 from twin.config.yang_names import BASE, parser
 from twin.lab.netconf_client import NETCONF_ERRORS, session
+from twin.lab.ready import silent
 from twin.vocab.change import Change, SetEnabled, Step
 from twin.vocab.config import DeviceConfig
 from twin.vocab.errors import NettwinError, UsageError
@@ -70,7 +71,7 @@ def apply(
         UsageError: an unknown device or interface, no OSPF where a cost is set, an address outside ``within``.
         ApplyError: a device failed; the rest was taken back.
     """
-    report = progress or _silent
+    report = progress or silent
     grouped = _by_device(devices, change, within)
     edits: list[_Edit] = []
     with ExitStack() as stack:
@@ -89,9 +90,6 @@ def apply(
             _complain(problem, [d.name for d, _ in grouped], edits)
             raise
     return {edit.device.name: edit.state for edit in edits}
-
-
-def _silent(_device: str, _state: State) -> None: ...
 
 
 def _by_device(

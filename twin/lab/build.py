@@ -11,10 +11,9 @@ from twin.lab import agent_state, cgroups, keys, netconf, stages, texts
 from twin.lab.background import helper
 from twin.lab.machine import run
 from twin.lab.plan import LabPlan, RouterPlan, device_config
-from twin.vocab.errors import NettwinError, UsageError
+from twin.vocab.errors import UsageError
 
 AGENT = "agent"
-SPARE = IPv4Network("10.192.0.0/11")
 
 
 def refuse_collision(lab: LabPlan) -> None:
@@ -34,25 +33,6 @@ def _refuse(lab: LabPlan, theirs: IPv4Network, owner: str) -> None:
         raise UsageError(
             f"{lab.name}: management prefix {mine} is in use here ({theirs} on {owner}); give the lab another one"
         )
-
-
-def free_management_prefix(pool: IPv4Network = SPARE, *, first: int = 0) -> IPv4Network:
-    """A /24 of ``pool`` that no address or route of this machine touches, tried from the ``first``-th on.
-
-    Raises:
-        NettwinError: all are taken.
-    """
-    taken = [
-        IPv4Network((a["local"], a["prefixlen"]), strict=False)
-        for entry in json.loads(run(["ip", "-j", "-4", "addr"]))
-        for a in entry["addr_info"]
-    ]
-    candidates = list(pool.subnets(new_prefix=24))
-    for i in range(len(candidates)):
-        candidate = candidates[(first + i) % len(candidates)]
-        if not any(candidate.overlaps(x) for x in taken):
-            return candidate
-    raise NettwinError(f"no free /24 in {pool}")
 
 
 def wire(lab: LabPlan) -> None:

@@ -18,7 +18,7 @@ from twin.lab.apply import apply as netconf_apply
 from twin.lab.background import launch
 from twin.lab.machine import HASH_SEED, require
 from twin.lab.plan import RUN, LabPlan, plan
-from twin.lab.ready import Health, Progress
+from twin.lab.ready import Health, Progress, silent
 from twin.lab.spec import LabFile, checked, checked_name
 from twin.lab.stored import recall, remember
 from twin.lab.vty import Vty
@@ -176,7 +176,7 @@ def up(file: LabFile, *, progress: Progress | None = None) -> Lab:
         NettwinError: root or packages are missing, a program failed, or the lab is not whole within a minute.
     """
     require()
-    report = progress or _silent
+    report = progress or silent
     lab = plan(checked(file))
     if found := teardown.traces(lab.name):
         raise UsageError(f"{lab.name} is up already, or was left half-way ({found[0]}); bring it down first")
@@ -187,9 +187,6 @@ def up(file: LabFile, *, progress: Progress | None = None) -> Lab:
             teardown.remove(lab.name)
             raise
     return load(lab.name)
-
-
-def _silent(what: str, done: int, total: int) -> None: ...
 
 
 def _build(file: LabFile, lab: LabPlan, report: Progress) -> None:

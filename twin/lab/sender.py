@@ -23,6 +23,7 @@ from twin.lab.plan import LabPlan, plan
 from twin.lab.recording import Recording, recording
 from twin.lab.stored import recall
 from twin.lab.teardown import NETNS
+from twin.lab.traffic import report_file
 from twin.vocab.time import now
 
 CLONE_NEWNET = 0x40000000
@@ -32,7 +33,6 @@ HEADERS = 14 + 20 + 8
 FIRST_PORT = 20000
 NICENESS = -5
 SEND_BUFFER = 4 * 2**20
-REPORT_FILE = "traffic.json"
 
 
 @dataclass
@@ -148,7 +148,7 @@ def main(name: str) -> None:
     with contextlib.suppress(PermissionError):
         os.nice(NICENESS)
     payload = bytes(file.traffic.packet - HEADERS)
-    sender = Sender(recording(file), demands, payload, lab.directory / REPORT_FILE)
+    sender = Sender(recording(file), demands, payload, report_file(lab))
     signal.signal(signal.SIGTERM, lambda *_: setattr(sender, "stopping", True))
     sender.run()
 

@@ -9,32 +9,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
+from twin.vocab.config import OSPF_LARGEST_COST
 from twin.vocab.errors import InputError, Place, UsageError
 from twin.vocab.files import STRICT, read_yaml
+from twin.vocab.units import rate_of
 
 Igp = Literal["ospf", "isis", "ospf6"]
 LARGEST_LAB = 200
 _NAME = "^[a-z][a-z0-9]{0,13}$"
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(?:bit(?:/s)?|bps)?")
-_FACTOR = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
-
-def _bits_per_second(text: Any) -> Any:
-    match = _RATE.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        if isinstance(text, int):
-            return text
-        raise ValueError("is not a rate; write for example 20Mbit or 1Gbit")
-    return round(float(match[1]) * _FACTOR[match[2]])
-
-
-Rate = Annotated[int, BeforeValidator(_bits_per_second), Field(ge=1_000_000)]
-Cost = Annotated[int, Field(ge=1, le=65535)]
+Rate = Annotated[int, BeforeValidator(rate_of), Field(ge=1_000_000)]
+Cost = Annotated[int, Field(ge=1, le=OSPF_LARGEST_COST)]
 Name = Annotated[str, Field(pattern=_NAME)]
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from twin.lab.recording import recording
 from twin.lab.spec import LabFile
 from twin.vocab.errors import NettwinError, UsageError
 
-REPORT_FILE = "traffic.json"
 SENDER = "sender"
 START_PATIENCE_S = 20.0
 STOP_PATIENCE_S = 5.0
@@ -53,7 +53,7 @@ def start(file: LabFile, lab: LabPlan) -> TrafficStatus:
     if status(lab).running:
         raise UsageError(f"{lab.name}: its traffic already runs")
     recording(file)
-    (lab.directory / REPORT_FILE).unlink(missing_ok=True)
+    report_file(lab).unlink(missing_ok=True)
     launch(lab, [helper(lab, SENDER, [lab.name])])
     until(lambda: status(lab).started is not None or pid_of(lab, SENDER) is None, START_PATIENCE_S)
     now = status(lab)
@@ -101,8 +101,13 @@ def status(lab: LabPlan) -> TrafficStatus:
     )
 
 
+def report_file(lab: LabPlan) -> Path:
+    """Where the sender says what it has sent."""
+    return lab.directory / "traffic.json"
+
+
 def _report(lab: LabPlan) -> dict[str, Any] | None:
     with contextlib.suppress(FileNotFoundError):
-        report: dict[str, Any] = json.loads((lab.directory / REPORT_FILE).read_text(encoding="ascii"))
+        report: dict[str, Any] = json.loads(report_file(lab).read_text(encoding="ascii"))
         return report
     return None

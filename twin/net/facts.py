@@ -10,24 +10,10 @@ from pydantic.dataclasses import dataclass
 
 from twin.vocab.files import STRICT
 from twin.vocab.snapshot import LinkFacts, Port
+from twin.vocab.units import rate_of
 
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(?:bit/s|bit|bps|b)?")
-_SCALE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _DELAY_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 _LENGTH_KM = {"m": 0.001, "km": 1.0}
-
-
-def parse_rate(text: str) -> int:
-    """``10G``, ``20Mbit``, ``2.48 Gbit/s`` -> bit/s (decimal prefixes).
-
-    Raises:
-        ValueError: not a rate, or not positive.
-    """
-    found = _RATE.fullmatch(text.strip())
-    rate = round(float(found[1]) * _SCALE[found[2]]) if found else 0
-    if rate <= 0:
-        raise ValueError(f"{text!r} is not a rate; write for example 10G or 20Mbit")
-    return rate
 
 
 def _quantity(text: str, units: dict[str, float], example: str) -> float:
@@ -41,10 +27,6 @@ def _port(value: Any) -> Port:
     return value if isinstance(value, Port) else Port.parse(str(value))
 
 
-def _rate(value: Any) -> int | None:
-    return parse_rate(value) if isinstance(value, str) else value
-
-
 def _delay(value: Any) -> float | None:
     return _quantity(value, _DELAY_MS, "4.2ms") if isinstance(value, str) else value
 
@@ -54,7 +36,7 @@ def _length(value: Any) -> float | None:
 
 
 PortName = Annotated[Port, BeforeValidator(_port), PlainSerializer(str)]
-Rate = Annotated[int | None, BeforeValidator(_rate)]
+Rate = Annotated[int | None, BeforeValidator(rate_of)]
 Delay = Annotated[float | None, BeforeValidator(_delay)]
 Length = Annotated[float | None, BeforeValidator(_length)]
 

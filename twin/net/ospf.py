@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 
 from twin.net.ports import PortView
-from twin.vocab.config import OspfInterface
+from twin.vocab.config import OSPF_LARGEST_COST, OspfInterface
 from twin.vocab.snapshot import SnapshotDevice
 
 Devices = Mapping[str, SnapshotDevice]
 UNKNOWN_BANDWIDTH_BPS = 10_000_000
-LARGEST_COST = 65535
 DISTANCE = 110
 _HELLO_S = {"non-broadcast": 30, "point-to-multipoint": 30}
 _ROUNDING_DIALECTS = frozenset({"frr"})
@@ -36,7 +35,7 @@ def interface_cost(view: PortView, devices: Devices) -> int | None:
         return ospf.cost
     half = 0.5 if config.dialect in _ROUNDING_DIALECTS else 0.0
     quotient = config.ospf.reference_bandwidth_bps / (view.bandwidth_bps or UNKNOWN_BANDWIDTH_BPS)
-    return min(max(int(quotient + half), 1), LARGEST_COST)
+    return min(max(int(quotient + half), 1), OSPF_LARGEST_COST)
 
 
 def adjacency_problem(a: PortView, b: PortView, devices: Devices) -> str | None:

@@ -38,11 +38,6 @@ def _spread(matrices: Floats, at: npt.NDArray[np.int64], count: int) -> Floats:
     return wide
 
 
-def loads(routing: Routing, demands: Demands) -> Floats:
-    """[m] offered bit/s per directed link, in the order of ``routing.links``. Unreachable demands load nothing."""
-    return load_of(routing, align(demands, routing.devices).matrix_bps)
-
-
 def load_of(routing: Routing, matrices: Floats) -> Floats:
     """[..., n, n] bit/s -> [..., m] bit/s, devices in the order of ``routing``."""
     flat = matrices.reshape(-1, len(routing.devices) ** 2)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Literal
 
+OSPF_LARGEST_COST = 65535  # the metric has 16 bits, RFC 2328 appendix A.4.2
 OspfNetworkType = Literal["broadcast", "point-to-point", "non-broadcast", "point-to-multipoint", "loopback"]
 
 

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from twin.net.facts import PortName
 from twin.vocab.change import Change, SetCost, SetEnabled, Step
+from twin.vocab.config import OSPF_LARGEST_COST
 from twin.vocab.files import STRICT, read_yaml
 
 
@@ -18,7 +19,7 @@ class CostRow:
     """``{port: r1:eth1, value: 500}``"""
 
     port: PortName
-    value: int = Field(ge=1, le=65535)
+    value: int = Field(ge=1, le=OSPF_LARGEST_COST)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -64,10 +65,3 @@ def read_change(path: Path) -> Change:
         UsageError, InputError: the file can't be read or is not a change; file, line and key are named.
     """
     return read_yaml(path, ChangeFile).change
-
-
-def describe(change: Change) -> tuple[str, ...]:
-    """The steps in order, one sentence each, numbered when there are several."""
-    if len(change.steps) == 1:
-        return (str(change.steps[0]),)
-    return tuple(f"{i}. {step}" for i, step in enumerate(change.steps, 1))

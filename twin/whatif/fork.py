@@ -8,12 +8,10 @@ from difflib import get_close_matches
 
 from twin.net.ports import PortView, port_views
 from twin.vocab.change import Change, SetCost, SetEnabled, Step
-from twin.vocab.config import InterfaceConfig
+from twin.vocab.config import OSPF_LARGEST_COST, InterfaceConfig
 from twin.vocab.errors import UsageError
 from twin.vocab.observed import ObservedInterface
 from twin.vocab.snapshot import Finding, Port, Snapshot, SnapshotDevice
-
-LARGEST_COST = 65535
 
 
 def fork(snapshot: Snapshot, change: Change) -> Snapshot:
@@ -55,8 +53,8 @@ def _near(wrong: str, known: Iterable[str]) -> str:
 
 
 def _set_cost(snapshot: Snapshot, view: PortView, step: SetCost) -> Snapshot:
-    if not 1 <= step.cost <= LARGEST_COST:
-        raise UsageError(f"{step.port}: an OSPF cost is 1 to {LARGEST_COST}, not {step.cost}")
+    if not 1 <= step.cost <= OSPF_LARGEST_COST:
+        raise UsageError(f"{step.port}: an OSPF cost is 1 to {OSPF_LARGEST_COST}, not {step.cost}")
     if view.config is None:
         raise UsageError(f"{step.port}: its configuration is not known, so its cost can't be changed")
     if view.config.ospf is None:

@@ -51,9 +51,6 @@ class Policies:
         return self.maximum_configuration_age if is_configuration else self.maximum_state_age
 
 
-DEFAULT_POLICIES = Policies("1")
-
-
 @plain_dataclass(frozen=True)
 class Case:
     """All that policies judge. ``lost`` holds only demands that had a path before the change.

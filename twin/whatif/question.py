@@ -93,15 +93,6 @@ def ask(
     )
 
 
-def summary(answer: Answer) -> str:
-    """The answer in one sentence."""
-    known = [(u, link) for link in answer.links if link.up_after and (u := link.utilisation_after) is not None]
-    top = max(known, key=lambda x: x[0], default=None)
-    hottest = f"; hottest link after: {top[1].sender} at {top[0]:.0%}" if top else ""
-    lost = f", {len(answer.lost_demands)} pairs lose their path" if answer.lost_demands else ""
-    return f"{answer.verdict}: {answer.change} moves {answer.moved_bps / 1e6:.3g} Mbit/s{lost}{hottest}"
-
-
 def _side(snapshot: Snapshot) -> _Side:
     views = port_views(snapshot.devices)
     routing = route(snapshot)

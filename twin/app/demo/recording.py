@@ -16,7 +16,7 @@ from twin.app.collecting import measured_values
 from twin.app.demo.network import LiveNetwork, Network, Tell
 from twin.app.discovering import Found, FoundDevice, write_found
 from twin.app.inventory import read_entries
-from twin.app.labspace import SNMP_V3, write_settings
+from twin.app.labspace import write_settings
 from twin.app.settings import Settings, load_settings, packaged_configs
 from twin.app.wiring import store_of
 from twin.lab.spec import LabFile
@@ -83,7 +83,7 @@ class RecordedNetwork:
     def discover(self, tell: Tell) -> int:
         found = tuple(FoundDevice(name, address, "") for name, address in self.index["devices"])
         tell(1, 1, "as recorded")
-        return write_found(self.folder / "devices.yaml", Found(found, ()), SNMP_V3, None)
+        return write_found(self.folder / "devices.yaml", Found(found, ()), None, None)
 
     def collect(self, tell: Tell) -> str:
         self._play()
