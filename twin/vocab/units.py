@@ -1,0 +1,27 @@
+"""Quantities as people write them -> numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(?:bit/s|bit|bps)?", re.ASCII)
+_DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def parse_rate(text: str) -> int:
+    """``10G``, ``20Mbit``, ``2.48 Gbit/s``, ``9600 bps`` -> bit/s (decimal prefixes, rounded).
+
+    Raises:
+        ValueError: not a rate, or not positive.
+    """
+    found = _RATE.fullmatch(text.strip())
+    rate = round(float(found[1]) * _DECIMAL[found[2]]) if found else 0
+    if rate <= 0:
+        raise ValueError(f"{text!r} is not a rate; write for example 10G or 20Mbit")
+    return rate
+
+
+def rate_of(value: Any) -> Any:
+    """A rate in a file: text is read, all else is left for the schema to judge."""
+    return parse_rate(value) if isinstance(value, str) else value
