@@ -14,24 +14,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from twin.vocab.errors import UsageError
-from twin.vocab.files import STRICT, read_yaml
-from twin.vocab.time import parse_duration
+from twin.vocab.files import STRICT, Duration, read_yaml
 
 SETTINGS_VARIABLE = "NETTWIN_SETTINGS"
 DEVICE_NAME = r"^[^:\x00-\x1f\x7f-\x9f]+$"
-
-
-def _duration(value: object) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    try:
-        return parse_duration(str(value))
-    except UsageError as problem:
-        raise ValueError(str(problem)) from problem
 
 
 def _zone(name: str) -> str:
@@ -42,7 +31,6 @@ def _zone(name: str) -> str:
     return name
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 
 

@@ -6,19 +6,34 @@ A file's form is a frozen dataclass: ``@dataclass(frozen=True, config=STRICT)`` 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from twin.vocab.errors import InputError, Place, UsageError
+from twin.vocab.time import parse_duration
 
 T = TypeVar("T")
 STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
 Lines = dict[tuple[Hashable, ...], int]
 MOST_NODES, DEEPEST = 200_000, 40
 _STRUCTURAL = ("dataclass_type", "dict_type", "list_type", "tuple_type", "mapping_type")
+
+
+def _duration(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_duration(value)
+    except UsageError as problem:
+        raise ValueError(str(problem)) from problem
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""A field written as 10s, 5m, 1h30m, 7d."""
 
 
 def read_yaml(path: Path, kind: type[T]) -> T:

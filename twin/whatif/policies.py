@@ -5,30 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass as plain_dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from twin.vocab.answer import Evidence, LinkLoad, Reason, Verdict
-from twin.vocab.errors import UsageError
-from twin.vocab.files import STRICT
+from twin.vocab.files import STRICT, Duration
 from twin.vocab.snapshot import Source
-from twin.vocab.time import parse_duration
 
 WORSE = 1.01
 MAY_GROW = 1.05
 CONFIGURATION = "configuration"
 
 
-def _duration(value: Any) -> timedelta:
-    try:
-        return value if isinstance(value, timedelta) else parse_duration(str(value))
-    except UsageError as problem:
-        raise ValueError(str(problem)) from problem
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Share = Annotated[float, Field(gt=0)]
 
 
