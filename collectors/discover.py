@@ -136,6 +136,8 @@ class _Walk:
 def _why_not(neighbor: LldpNeighbor, allowed: Sequence[IPv4Network]) -> str:
     if not neighbor.system_name:
         return "it does not tell its name"
+    if ":" in neighbor.system_name:
+        return "its name holds a colon, which parts device and interface in the name of a port"
     if not neighbor.management_addresses:
         return "it tells no IPv4 management address"
     if not any(_is_allowed(address, allowed) for address in neighbor.management_addresses):

@@ -66,6 +66,7 @@ def test_addresses_and_credentials_of_what_was_found(v2c: SnmpAccess) -> None:
 NOT_FOLLOWED = {
     "outside": (("b", "192.0.2.2"), "outside the allowed prefixes"),
     "no address": (("b", ""), "no IPv4 management address"),
+    "a name no port can be addressed by": (("b:1", "10.0.0.2"), "holds a colon"),
     "no name": (("", "10.0.0.2"), "does not tell its name"),
 }
 
