@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import structlog
@@ -27,7 +27,7 @@ from collectors.snmp.wire import Engine
 from twin.vocab.blocks import Block, concat
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device
-from twin.vocab.observed import ObservedDevice
+from twin.vocab.observed import LINKS_MAY_LACK, ObservedDevice
 from twin.vocab.time import instant, now
 
 Status = Literal["ok", "partial"] | FailureStatus
@@ -269,9 +269,17 @@ def _decode_netconf(device: Device, replies: Replies, full: bool) -> Polled:
     documents = {"config": netconf.configuration(replies.config)} if replies.config else {}
     block = None if device.snmp else netconf.interface_block(device.name, states, instant(now()))
     blocks, remarks = _checked([block] if block else [])
-    observed = ObservedDevice(device.name, interfaces=netconf.observed_interfaces(states)) if full else None
+    observed = _observed_by_netconf(device, states) if full else None
     values = sum(len(state) for state in states)
     return Polled(device.name, "netconf", blocks, observed, documents, 0.0, values, remarks)
+
+
+def _observed_by_netconf(device: Device, states: tuple[dict[str, Any], ...]) -> ObservedDevice:
+    """Neighbours are not read over NETCONF: where SNMP should have told them, their links may be missing."""
+    flags = [f"{LINKS_MAY_LACK}: no interface state over NETCONF"] if not states else []
+    unread = "neighbours: SNMP did not tell them" if device.snmp else "neighbours: not read over NETCONF"
+    flags.append(f"{LINKS_MAY_LACK}: {unread}" if device.snmp else unread)
+    return ObservedDevice(device.name, interfaces=netconf.observed_interfaces(states), flags=tuple(flags))
 
 
 def _checked(blocks: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[str, ...]]:

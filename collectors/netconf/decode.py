@@ -16,7 +16,7 @@ from lxml import etree
 from collectors.failures import PollError
 from collectors.netconf.filters import INTERFACES_NAMESPACE
 from twin.vocab.blocks import Block
-from twin.vocab.observed import ObservedInterface
+from twin.vocab.observed import ObservedInterface, is_up
 
 MOST_CHARACTERS = 64 << 20
 _BASE = "{urn:ietf:params:xml:ns:netconf:base:1.0}"
@@ -166,13 +166,9 @@ def observed_interfaces(states: tuple[dict[str, Any], ...]) -> tuple[ObservedInt
             name=state["interface"],
             index=state.get("index", 0),
             speed_bps=state.get("speed_bps"),
-            admin_up=_is_up(state.get("admin_status")),
-            oper_up=_is_up(state.get("oper_status")),
+            admin_up=is_up(state.get("admin_status")),
+            oper_up=is_up(state.get("oper_status")),
             addresses=state["addresses"],
         )
         for state in states
     )
-
-
-def _is_up(status: int | None) -> bool | None:
-    return None if status is None else status == 1

@@ -7,20 +7,21 @@ name no series: those rows are left out and flagged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
 import numpy as np
 
 from collectors.snmp.lldp import neighbors
-from collectors.snmp.rows import Reading, Row
+from collectors.snmp.rows import Cut, Reading, Row
 from collectors.snmp.wire import dotted
 from twin.vocab.blocks import Block
-from twin.vocab.observed import BgpPeer, ObservedDevice, ObservedInterface, OspfNeighbor
+from twin.vocab.observed import LINKS_MAY_LACK, BgpPeer, ObservedDevice, ObservedInterface, OspfNeighbor, is_up
 
 HR_STORAGE_RAM = (1, 3, 6, 1, 2, 1, 25, 2, 1, 2)
+_LINK_SUBJECTS = frozenset({"interface", "address", "lldp_local", "lldp_remote", "lldp_address"})
 _OCTETS = ("in_octets", "out_octets")
 _PACKETS = ("in_packets", "out_packets")
 _AS_READ = (
@@ -65,7 +66,7 @@ class Decoded:
 
 def decode(device: str, reading: Reading) -> Decoded:
     """Everything the schema has a kind for. Counters stay as read; each interface row carries sysUpTime."""
-    named, flags = _named_interfaces(reading)
+    named = _named_interfaces(reading)
     blocks = (
         _interface_block(device, named, reading),
         _device_block(device, reading),
@@ -74,21 +75,51 @@ def decode(device: str, reading: Reading) -> Decoded:
         _route_block(device, reading),
     )
     observed = _observed(device, named, reading)
-    if lost := len(reading.of("lldp_remote")) - len(observed.lldp):
-        flags.append(f"lldp: {lost} neighbours at ports that are no known interface: left out")
-    return Decoded(tuple(b for b in blocks if b is not None), observed, (*reading.cut, *flags))
+    flags = (*_cuts(reading.cut), *_left_out(reading, observed))
+    told = tuple(f"{LINKS_MAY_LACK}: {flag.text}" if flag.about_links else flag.text for flag in flags)
+    kept = tuple(block for block in blocks if block is not None)
+    return Decoded(kept, replace(observed, flags=told), tuple(flag.text for flag in flags))
 
 
-def _named_interfaces(reading: Reading) -> tuple[dict[str, Row], list[str]]:
+@dataclass(frozen=True)
+class _Flag:
+    text: str
+    about_links: bool = False
+
+
+def _cuts(cuts: Sequence[Cut]) -> Iterator[_Flag]:
+    """Tables that were not read to their end, those of one reason in one flag."""
+    grouped: dict[tuple[bool, str], list[str]] = {}
+    for cut in cuts:
+        grouped.setdefault((cut.subject in _LINK_SUBJECTS, cut.reason), []).append(cut.table)
+    for (about_links, reason), tables in grouped.items():
+        yield _Flag(f"{', '.join(dict.fromkeys(tables))}: {reason}", about_links)
+
+
+def _left_out(reading: Reading, observed: ObservedDevice) -> Iterator[_Flag]:
+    """Rows that were read and can't be used."""
     rows = reading.of("interface")
-    tally = Counter(row["name"] for row in rows if row.get("name"))
-    flags = [f"interfaces: {count} are named {name!r}: left out" for name, count in tally.items() if count > 1]
-    nameless = sum(1 for row in rows if not row.get("name"))
-    if nameless:
-        flags.append(f"interfaces: {nameless} without a name: left out")
+    for name, count in _tally(rows).items():
+        if count > 1:
+            yield _Flag(f"interfaces: {count} are named {name!r}: left out")
+    if nameless := sum(not row.get("name") for row in rows):
+        yield _Flag(f"interfaces: {nameless} without a name: left out")
     if not rows:
-        flags.append("interfaces: the agent shows none")
-    return {row["name"]: row for row in rows if row.get("name") and tally[row["name"]] == 1}, flags
+        yield _Flag("interfaces: the agent shows none", about_links=True)
+    if strange := sum(_has_strange_netmask(row) for row in reading.of("address")):
+        yield _Flag(f"addresses: {strange} with a netmask that is not contiguous: left out")
+    if lost := len(reading.of("lldp_remote")) - len(observed.lldp):
+        yield _Flag(f"lldp: {lost} neighbours at ports that are no known interface: left out")
+
+
+def _tally(rows: Sequence[Row]) -> Counter[str]:
+    return Counter(row["name"] for row in rows if row.get("name"))
+
+
+def _named_interfaces(reading: Reading) -> dict[str, Row]:
+    rows = reading.of("interface")
+    tally = _tally(rows)
+    return {row["name"]: row for row in rows if row.get("name") and tally[row["name"]] == 1}
 
 
 def _interface_block(device: str, named: Mapping[str, Row], reading: Reading) -> Block | None:
@@ -212,15 +243,11 @@ def _interface(name: str, row: Row, addresses: Mapping[int, set[IPv4Interface]])
         name=name,
         index=row["index"],
         speed_bps=row.get("speed_bps"),
-        admin_up=_is_up(row.get("admin_status")),
-        oper_up=_is_up(row.get("oper_status")),
+        admin_up=is_up(row.get("admin_status")),
+        oper_up=is_up(row.get("oper_status")),
         alias=row.get("alias") or "",
         addresses=tuple(sorted(addresses.get(row["index"], ()))),
     )
-
-
-def _is_up(status: int | None) -> bool | None:
-    return None if status is None else status == 1
 
 
 def _addresses(reading: Reading) -> dict[int, set[IPv4Interface]]:
@@ -240,9 +267,19 @@ def _address(row: Row) -> IPv4Interface | None:
         prefix = row.get("prefix")
         length = prefix[-1] if prefix else None
     elif row.get("netmask") is not None:
-        length = int(row["netmask"]).bit_count()
+        length = _prefix_length(row["netmask"])
     usable = address is not None and length is not None and 0 < length <= 32
     return IPv4Interface((address, length)) if usable else None
+
+
+def _prefix_length(netmask: IPv4Address) -> int | None:
+    """None for a mask whose ones are not all in front: no prefix is written so (RFC 4632)."""
+    host = ~int(netmask) & 0xFFFFFFFF
+    return None if host & (host + 1) else 32 - host.bit_length()
+
+
+def _has_strange_netmask(row: Row) -> bool:
+    return row.get("netmask") is not None and _prefix_length(row["netmask"]) is None
 
 
 def _is_unicast_ipv4(row: Row) -> bool:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from collectors.failures import PollError
-from collectors.profiles import Profile, ProfileSet, Round, Table
+from collectors.profiles import Profile, ProfileSet, Round, Subject, Table
 from collectors.profiles import Value as Wanted
-from collectors.snmp.rows import Reading, Rows, System, evaluate, rows_of, split_columns, text_of
+from collectors.snmp.rows import Cut, Reading, Rows, System, evaluate, rows_of, split_columns, text_of
 from collectors.snmp.walk import OUT_OF_TIME
 from collectors.snmp.wire import Agent, Oid, Value
 from twin.vocab.inventory import Device, SnmpAccess
@@ -47,7 +47,8 @@ class Reader:
     _counts: dict[str, int] = field(default_factory=dict)
     _at: np.datetime64 = field(default_factory=lambda: instant(now()))
     _values: int = 0
-    _cut: list[str] = field(default_factory=list)
+    _cut: list[Cut] = field(default_factory=list)
+    _pending: dict[str, Table] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Read everything the profile wants in this round.
@@ -57,22 +58,32 @@ class Reader:
         """
         self._system, profile = await self._identify()
         wanted = {name: table for name, table in profile.tables.items() if self._is_due(table.round)}
+        self._pending = dict(wanted)
         counts = await self._read_scalars(profile, wanted)
         for name, table in wanted.items():
-            if any(self._gave_something(other) for other in table.unless):
-                continue
             if time.monotonic() > self.until:
-                self._cut.append(f"{name}: {OUT_OF_TIME}")
-                continue
-            try:
-                await self._read_table(name, table, counts)
-            except PollError as problem:
-                self._cut.append(f"{name}: {problem.reason}")
-                if problem.status == "silent":
-                    return
+                self.cut_short(OUT_OF_TIME)
+            elif name in self._pending and not self._is_needless(table):
+                await self._try_table(name, table, counts)
+            self._pending.pop(name, None)
 
     def cut_short(self, reason: str) -> None:
-        self._cut.append(reason)
+        """All that was not yet read is left out, because of ``reason``."""
+        left = {name: table for name, table in self._pending.items() if not self._is_needless(table)}
+        self._cut += [Cut(name, table.subject, reason) for name, table in left.items()]
+        self._pending.clear()
+
+    async def _try_table(self, name: str, table: Table, counts: Mapping[Oid, Value]) -> None:
+        try:
+            await self._read_table(name, table, counts)
+        except PollError as problem:
+            self._cut.append(Cut(name, table.subject, problem.reason))
+            del self._pending[name]
+            if problem.status == "silent":
+                self.cut_short("not asked for after that")
+
+    def _is_needless(self, table: Table) -> bool:
+        return any(self._gave_something(other) for other in table.unless)
 
     @property
     def reading(self) -> Reading | None:
@@ -139,16 +150,18 @@ class Reader:
         at = self._at
         for depth in range(max(len(column.sources) for column in wanted.values())):
             if missing := _missing(wanted, columns, depth):
-                at = await self._walk(name, missing, columns)
+                at = await self._walk(name, table.subject, missing, columns)
         rows = rows_of(table, wanted, columns)
         self.sizes[self.device.name, name] = len(rows)
         self._tables[name] = Rows(table.subject, rows, at)
 
-    async def _walk(self, name: str, oids: list[Oid], columns: dict[Oid, dict[Oid, Value]]) -> np.datetime64:
+    async def _walk(
+        self, name: str, subject: Subject, oids: list[Oid], columns: dict[Oid, dict[Oid, Value]]
+    ) -> np.datetime64:
         guess = self.sizes.get((self.device.name, name), FIRST_GUESS)
         walk = await self.agent.walk(oids, rows=guess, max_rows=self._access.max_rows, until=self.until)
         self._values += len(walk.varbinds)
-        self._cut += [f"{name}: {cut}" for cut in walk.cut]
+        self._cut += [Cut(name, subject, cut) for cut in walk.cut]
         columns.update(split_columns(walk.varbinds, oids))
         return walk.at
 

@@ -50,11 +50,20 @@ class System:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """A table that was not read to its end, or not at all, and why."""
+
+    table: str
+    subject: Subject
+    reason: str
+
+
+@dataclass(frozen=True)
 class Reading:
     """All that one agent said in one round.
 
     ``counts``: how many rows the agent says a table has (known even if it was not walked);
-    ``cut``: per table, why it is not all there is; ``values``: how many varbinds were read.
+    ``cut``: tables that are not all there is; ``values``: how many varbinds were read.
     """
 
     system: System
@@ -63,7 +72,7 @@ class Reading:
     counts: Mapping[str, int]
     at: np.datetime64
     values: int
-    cut: tuple[str, ...] = ()
+    cut: tuple[Cut, ...] = ()
 
     def of(self, subject: Subject) -> list[Row]:
         return [row for table in self.tables.values() if table.subject == subject for row in table.rows]

@@ -20,7 +20,8 @@ from collectors.failures import PollError
 from collectors.netconf.wire import Replies, Sessions
 from collectors.profiles import ProfileSet
 from collectors.rounds import Limits, Poller
-from twin.vocab.inventory import Device, NetconfAccess, Secret
+from twin.vocab.inventory import Device, NetconfAccess, Secret, SnmpAccess, SnmpV2c
+from twin.vocab.observed import LINKS_MAY_LACK
 
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
 IETF = "urn:ietf:params:xml:ns:yang:ietf-interfaces"
@@ -243,6 +244,14 @@ def test_a_device_without_snmp_gives_samples_by_netconf(server: Server, profiles
     assert (row["interface"], row["in_octets"], row["out_octets"], row["oper_status"]) == ("eth1", -1, 7, 1)
     assert "<name>eth1</name>" in result.documents()["r1"]["config"]
     assert blocks["poll"].rows()[0]["status"] == "ok"
+    assert result.observed()["r1"].flags == ("neighbours: not read over NETCONF",)
+
+
+def test_where_snmp_was_silent_netconf_does_not_pass_for_the_whole(server: Server, profiles: ProfileSet) -> None:
+    nobody = SnmpAccess(SnmpV2c(Secret("public")), port=1, timeout=0.1, retries=0)
+    with Poller(profiles) as poller:
+        result = poller.round([replace(server.device, snmp=nobody)])
+    assert result.observed()["r1"].flags == (f"{LINKS_MAY_LACK}: neighbours: SNMP did not tell them",)
 
 
 def test_a_malicious_reply_is_that_devices_failure(server: Server, profiles: ProfileSet) -> None:

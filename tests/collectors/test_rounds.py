@@ -18,6 +18,7 @@ from collectors.rounds import Limits, Polled, Poller, Round
 from collectors.snmp.wire import Oid, Value
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c, SnmpV3
+from twin.vocab.observed import LINKS_MAY_LACK
 
 Table = dict[Oid, Value]
 Canned = Callable[[Mapping[str, Any]], Any]
@@ -107,14 +108,51 @@ def test_a_stalling_device_is_cut_off_and_what_it_gave_is_kept(
         result = polled(poller.round(devices(v2c, "r1")), "r1")
     assert time.monotonic() - began < 2
     assert result.status == "partial"
-    assert "stopped after 0.25 s" in result.flags
+    tables = "interfaces, addresses, old_addresses, lldp_local, lldp_remote, lldp_addresses"
+    assert f"{tables}: stopped after 0.25 s" in result.flags
     assert result.observed is not None
     assert result.observed.system_name == "core1"
+    assert f"{LINKS_MAY_LACK}: {tables}: stopped after 0.25 s" in result.observed.flags
+    assert "ospf_neighbors, bgp_peers, routes, inet_routes: stopped after 0.25 s" in result.observed.flags
 
 
 @pytest.fixture
 def good_engine(canned: Canned, good: Table) -> Any:
     return canned({"r1": good})
+
+
+CUT = {
+    "neighbours": ((1, 0, 8802, 1, 1, 2, 1, 4, 1), f"{LINKS_MAY_LACK}: lldp_remote: does not increase"),
+    "addresses": ((1, 3, 6, 1, 2, 1, 4, 34, 1), f"{LINKS_MAY_LACK}: addresses: does not increase"),
+    "interfaces": ((1, 3, 6, 1, 2, 1, 31, 1, 1, 1), f"{LINKS_MAY_LACK}: interfaces: does not increase"),
+    "routes": ((1, 3, 6, 1, 2, 1, 4, 24, 4), "routes: does not increase"),
+}
+
+
+@pytest.mark.parametrize(("below", "flag"), CUT.values(), ids=CUT.keys())
+def test_what_was_cut_is_said_of_the_device_as_observed(
+    *,
+    below: Oid,
+    flag: str,
+    profiles: ProfileSet,
+    v2c: SnmpAccess,
+    good_engine: Any,
+    canned_agent: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = canned_agent.walk
+
+    async def cut(agent: Any, columns: Sequence[Oid], **limits: Any) -> Any:
+        walk = await whole(agent, columns, **limits)
+        asked_for_it = any(column[: len(below)] == below for column in columns)
+        return replace(walk, cut=("does not increase",)) if asked_for_it else walk
+
+    monkeypatch.setattr(canned_agent, "walk", cut)
+    with Poller(profiles, engine=lambda: good_engine) as poller:
+        result = polled(poller.round(devices(v2c, "r1")), "r1")
+    assert result.status == "partial"
+    assert result.observed is not None
+    assert result.observed.flags == (flag,)
 
 
 def test_a_silent_table_ends_the_reading_of_that_device(
@@ -131,6 +169,9 @@ def test_a_silent_table_ends_the_reading_of_that_device(
         result = polled(poller.round(devices(v2c, "r1")), "r1")
     assert "interfaces: no answer" in result.flags
     assert len(set(asked)) == 1
+    assert result.observed is not None
+    unasked = "addresses, old_addresses, lldp_local, lldp_remote, lldp_addresses: not asked for after that"
+    assert f"{LINKS_MAY_LACK}: {unasked}" in result.observed.flags
 
 
 def test_two_devices_of_one_name_are_refused(profiles: ProfileSet, v2c: SnmpAccess) -> None:

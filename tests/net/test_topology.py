@@ -15,7 +15,7 @@ from twin.net.topology import build_snapshot, edge_ports
 from twin.vocab.config import BgpConfig, StaticRoute, UnreadLine
 from twin.vocab.errors import InputError
 from twin.vocab.files import parse_yaml, read_yaml
-from twin.vocab.observed import LldpNeighbor
+from twin.vocab.observed import LINKS_MAY_LACK, LldpNeighbor
 from twin.vocab.snapshot import LinkFacts, Port, SnapshotDevice
 
 SAMPLE = Path(__file__).parents[2] / "configs" / "links.yaml"
@@ -132,6 +132,13 @@ DOUBTS: tuple[Doubt, ...] = (
     ),
     ("error", "r1:configuration", "configuration unknown", lambda a, b: [replace(a, config=None), b]),
     ("error", "r1:state", "state unknown", lambda a, b: [replace(a, observed=None), b]),
+    (
+        "error",
+        "r1:state",
+        "links may be missing: lldp_remote: out of time",
+        lambda a, b: [with_state(a, flags=(f"{LINKS_MAY_LACK}: lldp_remote: out of time",)), b],
+    ),
+    ("warning", "r1:state", "routes: out of time", lambda a, b: [with_state(a, flags=("routes: out of time",)), b]),
     (
         "warning",
         "r1:configuration",

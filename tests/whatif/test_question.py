@@ -8,11 +8,13 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from tests.net.worlds import GIGABIT, NOW, SQUARE, Wire, demands, network
+from tests.net.worlds import GIGABIT, NOW, SQUARE, Wire, demands, devices, network
+from twin.net.topology import build_snapshot
 from twin.vocab.answer import Answer, LinkLoad
 from twin.vocab.change import Change, SetCost, SetEnabled
 from twin.vocab.demand import Demands
 from twin.vocab.errors import NettwinError
+from twin.vocab.observed import LINKS_MAY_LACK
 from twin.vocab.plain import to_plain
 from twin.vocab.snapshot import Port, Snapshot
 from twin.whatif.policies import Policies
@@ -132,6 +134,15 @@ def test_the_answer_names_its_evidence_and_ends_with_the_first_source_to_age() -
     assert (answer.evidence.devices, answer.evidence.devices_with_config, answer.evidence.unread_lines) == (4, 4, 0)
     assert answer.evidence.oldest_source is not None
     assert answer.expires == NOW + timedelta(minutes=30)
+
+
+def test_a_partial_reading_makes_the_answer_inconclusive() -> None:
+    *others, r4 = devices(SQUARE)
+    assert r4.observed
+    partial = replace(r4, observed=replace(r4.observed, flags=(f"{LINKS_MAY_LACK}: lldp_remote: no answer",)))
+    answer = asked(build_snapshot(NOW, [*others, partial]), down(Port("r1", "eth0")), demands(uniform(M), 4))
+    assert answer.verdict == "INCONCLUSIVE"
+    assert answer.reasons[0].message == "links may be missing: lldp_remote: no answer"
 
 
 def test_an_answer_never_expires_before_it_was_asked() -> None:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 
 from twin.net.ospf import adjacency_problem, ospf_config, stub_networks
 from twin.net.ports import PortView
+from twin.vocab.observed import LINKS_MAY_LACK
 from twin.vocab.snapshot import Finding, Link, Port, Severity, SnapshotDevice
 
 Devices = Mapping[str, SnapshotDevice]
@@ -25,6 +26,8 @@ def device_findings(device: SnapshotDevice, views: Views) -> Iterator[Finding]:
         yield Finding("error", device.name, "configuration", "configuration unknown: no routes are computed through it")
     if device.observed is None:
         yield Finding("error", device.name, "state", "state unknown: enabled interfaces are taken to be up")
+    for flag in device.observed.flags if device.observed else ():
+        yield Finding("error" if flag.startswith(LINKS_MAY_LACK) else "warning", device.name, "state", flag)
     if device.config and device.config.unread:
         first, count = device.config.unread[0], len(device.config.unread)
         message = f"{count} configuration lines not understood, first line {first.line}: {first.text.strip()!r}"

@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
+LINKS_MAY_LACK = "links may be missing"
+
+
+def is_up(status: int | None) -> bool | None:
+    """ifAdminStatus or ifOperStatus (RFC 2863): 1 is up, any other number is not; None stays unknown."""
+    return None if status is None else status == 1
+
 
 @dataclass(frozen=True)
 class ObservedInterface:
@@ -50,7 +57,11 @@ class BgpPeer:
 
 @dataclass(frozen=True)
 class ObservedDevice:
-    """All of it, for one device at one time. ``name``: the inventory's; ``system_name``: its own sysName."""
+    """All of it, for one device at one time. ``name``: the inventory's; ``system_name``: its own sysName.
+
+    ``flags``: why this is not all there is, a line each; a line that begins with ``LINKS_MAY_LACK`` says so of
+    interfaces, addresses or neighbours.
+    """
 
     name: str
     system_name: str = ""
@@ -61,6 +72,7 @@ class ObservedDevice:
     ospf: tuple[OspfNeighbor, ...] = ()
     bgp: tuple[BgpPeer, ...] = ()
     routes: dict[str, int] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
 
     def interface(self, name: str) -> ObservedInterface | None:
         return next((i for i in self.interfaces if i.name == name), None)
