@@ -134,14 +134,18 @@ def _print_outcome(show: Screen, outcome: Outcome) -> None:
 
     for skill in skills(outcome.rows, "nettwin"):
         show.out.print(
-            f"forecast {skill.horizon_hours:g} h ahead, held-out day: {percent(skill.skill)} better than naive day, "
-            f"{percent(skill.skill_against_last_value)} better than the last value; "
+            f"forecast {skill.horizon_hours:g} h ahead, held-out day: {_compared(skill.skill)} than naive day, "
+            f"{_compared(skill.skill_against_last_value)} than the last value; "
             f"the 80 % band held {percent(skill.coverage80)}"
         )
     if outcome.later is not None:
         show.out.print(f"the same change in two hours, on the forecast: {outcome.later.verdict}")
     same = "all read back" if facts.samples == facts.samples_read_back else f"{facts.samples_read_back:,} READ BACK"
     show.out.print(f"{facts.samples:,} values collected from {facts.routers} routers, {same}; {facts.seconds:.0f} s")
+
+
+def _compared(skill: float) -> str:
+    return f"{percent(abs(skill))} {'better' if skill >= 0 else 'worse'}"
 
 
 def _print_next(show: Screen, folder: Path, lab: str, port: str) -> None:
