@@ -13,6 +13,7 @@ from twin.app.wiring import link_facts_of, policies_of, state_of
 from twin.store import Store
 from twin.vocab.answer import Answer
 from twin.vocab.change import Change
+from twin.whatif.fork import fork
 from twin.whatif.question import ask
 
 NOW_WITHIN = timedelta(minutes=5)
@@ -42,6 +43,7 @@ def ask_and_record(
         NettwinError: nothing collected, no forecast for that time, or the engine failed.
     """
     likeness = likeness_of(settings, store, present)
+    _ = fork(likeness.snapshot, change)  # refuses what can't be done before any traffic is looked at
     if about - present < NOW_WITHIN:
         demands, measured = demands_now(likeness, store, present, window)
     else:

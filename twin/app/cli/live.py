@@ -164,7 +164,7 @@ def discover(
     if write:
         path = chosen.at(chosen.file.devices)
         added = write_found(path, found, snmp, netconf)
-        show.out.print(f"{path}: {added} devices added")
+        show.note(f"{path}: {added} devices added")
 
 
 def _prefix(text: str) -> IPv4Network:

@@ -1,0 +1,84 @@
+"""The commands on real routers: found, polled, asked about, changed, and scored."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from twin.app.cli.main import main
+from twin.app.labspace import write_workspace
+
+if TYPE_CHECKING:
+    from twin.lab.lab import Lab
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def workspace(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NETTWIN_SETTINGS", str(write_workspace(lab, tmp_path, inventory=False)))
+    return tmp_path
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--json"])
+    told = capsys.readouterr()
+    assert int(ended.value.code or 0) == code, told.err
+    return json.loads(told.out)
+
+
+def found_and_polled(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    seed = lab.access()[0].address
+    found = told(capsys, "discover", seed, "--snmp", "lab-v3", "--netconf", "lab", "--write")
+    assert {f["name"] for f in found["found"]} == set(lab.plan.routers)
+    for _ in range(2):
+        report = told(capsys, "collect", "--once")
+        assert report["failures"] == []
+        time.sleep(1.1)
+
+
+def test_from_one_address_to_a_scored_answer(lab: Lab, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.start_traffic()
+    try:
+        found_and_polled(lab, capsys)
+        snapshot = told(capsys, "snapshot")
+        assert len(snapshot["links"]) == len(lab.file.links)
+        assert [f for f in snapshot["findings"] if f["severity"] == "error"] == []
+        answer = told(capsys, "whatif", "--cost", "west:eth1=55")
+        assert answer["verdict"] == "PASS"
+        assert {m["device"] for m in answer["moves"]} >= {"west"}
+        assert all(link["after_interval"]["low"] <= link["after_bps"] for link in answer["links"])
+        assert len(told(capsys, "observe", str(answer["number"]))["links"]) == len(answer["links"])
+    finally:
+        lab.stop_traffic()
+
+
+def test_a_change_of_something_unknown_is_refused_and_nothing_is_noted(
+    lab: Lab, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found_and_polled(lab, capsys)
+    with pytest.raises(SystemExit) as ended:
+        main(["whatif", "--disable", "west:eth9"])
+    assert ended.value.code == 2
+    assert "west:eth9" in capsys.readouterr().err
+    assert told(capsys, "ledger") == []
+
+
+def test_wrong_passphrases_and_silence_are_data(lab: Lab, workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace / "wrong").write_text("not the passphrase")
+    listed = (workspace / "devices.yaml").read_text()
+    broken = listed.replace(str(lab.access()[0].v3_auth_file), str(workspace / "wrong"))
+    nobody = str(lab.plan.gateway.network.broadcast_address - 3)
+    devices = f"devices:\n- {{name: west, address: {lab.access()[0].address}, snmp: lab-v3}}\n"
+    (workspace / "devices.yaml").write_text(
+        broken.replace("devices: []\n", devices + f"- {{name: ghost, address: {nobody}, snmp: lab-v2c}}\n")
+    )
+    report = told(capsys, "collect", "--once", code=1)
+    assert {f["device"]: f["status"] for f in report["failures"]} == {"west": "auth", "ghost": "silent"}
+    assert {p["device"]: p["status"] for p in told(capsys, "devices")["polls"]} == {"west": "auth", "ghost": "silent"}
