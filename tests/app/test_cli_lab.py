@@ -66,7 +66,7 @@ def test_a_change_of_something_unknown_is_refused_and_nothing_is_noted(
     with pytest.raises(SystemExit) as ended:
         main(["whatif", "--disable", "west:eth9"])
     assert ended.value.code == 2
-    assert "west:eth9" in capsys.readouterr().err
+    assert "device west has no interface 'eth9'; did you mean" in capsys.readouterr().err
     assert told(capsys, "ledger") == []
 
 
