@@ -43,8 +43,8 @@ class RoundReport:
 
 
 def measured_values(blocks: Sequence[Block]) -> int:
-    """How many values the blocks hold, gaps not counted."""
-    return sum(int(column.valid.sum()) for block in blocks for column in block.fields.values())
+    """How many values devices gave: gaps and the notes about the polling itself are not counted."""
+    return sum(int(c.valid.sum()) for block in blocks if block.kind != "poll" for c in block.fields.values())
 
 
 def store_round(store: Store, taken: Round, key: bytes) -> tuple[int, tuple[str, ...]]:
@@ -78,10 +78,13 @@ def read_observed(text: str) -> ObservedDevice:
     Raises:
         NettwinError: it was stored in a form this nettwin does not know.
     """
-    stored = json.loads(text)
-    if stored.get("schema_version") != OBSERVED_VERSION:
-        raise NettwinError(f"observed state is stored in form {stored.get('schema_version')!r}, not {OBSERVED_VERSION}")
-    return from_plain(ObservedDevice, stored["observed"])
+    try:
+        stored = json.loads(text)
+        if stored.get("schema_version") != OBSERVED_VERSION:
+            raise NettwinError(f"stored in form {stored.get('schema_version')!r}, not {OBSERVED_VERSION}: collect anew")
+        return from_plain(ObservedDevice, stored["observed"])
+    except (ValueError, KeyError, AttributeError) as problem:
+        raise NettwinError(f"stored state can't be read ({problem}): collect anew") from problem
 
 
 def run_round(

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from twin.app.asking import likeness_of
 from twin.app.score import Score, link_name, score
 from twin.app.series import window_rates
 from twin.app.settings import Settings
 from twin.app.wiring import state_of, store_of
+from twin.net.ports import port_views
 from twin.store import State
 from twin.store.state import LedgerEntry
 from twin.vocab.answer import Answer
 from twin.vocab.errors import NettwinError
+from twin.vocab.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,16 @@ def entry(settings: Settings, number: int) -> Entry:
         return Entry(found.answer(), _observed(state, number))
 
 
+def not_in_force(snapshot: Snapshot, answer: Answer) -> str:
+    """The first link whose state is not what the answer says it would be after the change; empty if all are."""
+    views = port_views(snapshot.devices)
+    for link in answer.links:
+        ends = [views[p] for p in (link.sender, link.receiver) if p in views]
+        if all(view.up for view in ends) != link.up_after:
+            return f"{link_name(link)} is {'down' if link.up_after else 'up'}"
+    return ""
+
+
 def _score(e: LedgerEntry, observed: Mapping[str, float]) -> Score | None:
     """None for an answer of another form than today's: it stays listed, unscored."""
     try:
@@ -68,12 +81,22 @@ def observe(settings: Settings, number: int, at: datetime, window: timedelta) ->
 
     Raises:
         UsageError: there is no such answer.
-        NettwinError: no interface was polled twice in that window.
+        NettwinError: the window begins before the answer, the change is not in force as last collected, or no
+            interface was polled twice in that window.
     """
+    answer = entry(settings, number).answer
+    if at - window < answer.asked_at:
+        waited = (at - answer.asked_at).total_seconds()
+        raise NettwinError(
+            f"answer {number} was asked {waited:.0f} s ago: make the change, let it be collected for "
+            f"{window.total_seconds():.0f} s (or give a shorter --window), then observe"
+        )
     with store_of(settings) as store:
         rates = window_rates(store, at - window, at + timedelta(seconds=1))
+        likeness = likeness_of(settings, store, at)
+    if undone := not_in_force(likeness.snapshot, answer):
+        raise NettwinError(f"the change of answer {number} is not in force as last collected: {undone}")
     sent = {port: r.out_bps for port, r in rates.items() if r.out_bps is not None}
-    answer = entry(settings, number).answer
     measured = {link_name(link): sent[link.sender] for link in answer.links if link.sender in sent}
     if not measured:
         raise NettwinError(f"no link was polled twice in the last {window.total_seconds():.0f} s: run nettwin collect")

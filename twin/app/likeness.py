@@ -23,6 +23,7 @@ from twin.store import Reader, StoredRecord, latest_records
 from twin.vocab.config import DeviceConfig
 from twin.vocab.demand import Demands
 from twin.vocab.errors import NettwinError
+from twin.vocab.observed import ObservedDevice
 from twin.vocab.snapshot import Finding, Port, Snapshot, SnapshotDevice, Source
 
 FORECAST_LEVELS = np.linspace(0.05, 0.95, 16)
@@ -74,8 +75,17 @@ def _device(
 ) -> SnapshotDevice:
     sources = [Source(f"configuration of {name}", config.confirmed_at)] if config else []
     sources += [Source(f"state of {name}", state.confirmed_at)] if state else []
-    observed = read_observed(state.content) if state else None
-    return SnapshotDevice(name, _config(name, config, findings), observed, tuple(sources))
+    return SnapshotDevice(name, _config(name, config, findings), _state(name, state, findings), tuple(sources))
+
+
+def _state(name: str, record: StoredRecord | None, findings: list[Finding]) -> ObservedDevice | None:
+    if record is None:
+        return None
+    try:
+        return read_observed(record.content)
+    except NettwinError as problem:
+        findings.append(Finding("error", name, "state", str(problem)))
+        return None
 
 
 def _config(name: str, record: StoredRecord | None, findings: list[Finding]) -> DeviceConfig | None:

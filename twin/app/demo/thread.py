@@ -192,7 +192,7 @@ def _scored(settings: Settings, asked: Asked, measured: dict[str, float], networ
 
 def _read_back(store: Store) -> int:
     """Measured values of every polled kind in the store."""
-    kinds = ("interface", "device", "ospf_neighbor", "bgp_peer", "route_summary", "poll")
+    kinds = ("interface", "device", "ospf_neighbor", "bgp_peer", "route_summary")
     start, end = (
         datetime.fromisoformat("2000-01-01T00:00:00+00:00"),
         datetime.fromisoformat("2100-01-01T00:00:00+00:00"),
