@@ -24,12 +24,17 @@ def workspace(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
+def nettwin(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    return int(ended.value.code or 0)
+
+
 def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
     capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main([*words, "--json"])
+    ended = nettwin(*words, "--json")
     told = capsys.readouterr()
-    assert int(ended.value.code or 0) == code, told.err
+    assert ended == code, told.err
     return json.loads(told.out)
 
 
@@ -54,7 +59,12 @@ def test_from_one_address_to_a_scored_answer(lab: Lab, workspace: Path, capsys: 
         assert answer["verdict"] == "PASS"
         assert {m["device"] for m in answer["moves"]} >= {"west"}
         assert all(link["after_interval"]["low"] <= link["after_bps"] for link in answer["links"])
-        assert len(told(capsys, "observe", str(answer["number"]))["links"]) == len(answer["links"])
+        number = str(answer["number"])
+        assert nettwin("observe", number) == 1
+        assert "make the change" in capsys.readouterr().err
+        time.sleep(2)
+        found_and_polled(lab, capsys)
+        assert len(told(capsys, "observe", number, "--window", "4s")["links"]) == len(answer["links"])
     finally:
         lab.stop_traffic()
 
@@ -63,9 +73,7 @@ def test_a_change_of_something_unknown_is_refused_and_nothing_is_noted(
     lab: Lab, workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found_and_polled(lab, capsys)
-    with pytest.raises(SystemExit) as ended:
-        main(["whatif", "--disable", "west:eth9"])
-    assert ended.value.code == 2
+    assert nettwin("whatif", "--disable", "west:eth9") == 2
     assert "device west has no interface 'eth9'; did you mean" in capsys.readouterr().err
     assert told(capsys, "ledger") == []
 

@@ -30,6 +30,8 @@ def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
         (HEAD + "2026-01-01T00:00:00Z,r1,e,1,1\nyesterday,r1,e,1,1\n", "h.csv:3: time: 'yesterday' is not"),
         (HEAD + "2026-01-01T00:00:00Z,r1,e,1,-1\n", "h.csv:2: out_bps: -1.0 is negative"),
         (HEAD + "2026-01-01T00:00:00Z,r1,e,fast,1\n", "h.csv: in_bps: holds something that is not a number"),
+        (HEAD + "0001-01-01T00:00:00Z,r1,e,1,1\n", "h.csv:2: time: .*no past time"),
+        (HEAD + "2199-01-01T00:00:00Z,r1,e,1,1\n", "h.csv:2: time: .*no past time"),
         (HEAD + "2026-01-01T00:01:00Z,r1,e,1,1\n", "h.csv:2: time: .*5-minute mark"),
         (HEAD + 2 * "2026-01-01T00:00:00Z,r1,e,1,1\n", "h.csv:3: stands twice: r1 e"),
         (HEAD + "2026-01-01T00:00:00Z,,e,1,1\n", "h.csv:2: device: is empty"),

@@ -12,7 +12,7 @@ from twin.app.settings import load_settings, packaged_configs, settings_path
 from twin.vocab.errors import InputError, MissingSecretError, UsageError
 from twin.vocab.inventory import SnmpV2c, SnmpV3
 
-HOST_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIexample"
+HOST_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIEexampleAA="
 DEVICES = """\
 schema_version: 1
 credentials:
@@ -37,6 +37,7 @@ ENVIRONMENT = {"AUTH": "authauth", "COMMUNITY": "opensesame"}
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "devices.yaml").write_text(DEVICES)
     (tmp_path / "privacy.txt").write_text("privpriv\n")
+    (tmp_path / "id").write_text("a key\n")
     (tmp_path / "known_hosts").write_text(f"# lab\n[192.0.2.1]:830 ssh-ed25519 {HOST_KEY}\n")
     return tmp_path
 
@@ -127,6 +128,12 @@ def test_a_secret_that_stands_in_the_file_is_refused_without_repeating_it(folder
     with pytest.raises(InputError, match="a secret never stands in a file") as refused:
         load_devices(folder / "devices.yaml", ENVIRONMENT)
     assert "opensesame" not in str(refused.value)
+
+
+def test_a_key_file_that_is_not_there_is_named(folder: Path) -> None:
+    (folder / "id").unlink()
+    with pytest.raises(UsageError, match=r"credentials\.netconf\.ssh\.key_file: there is no file"):
+        load_devices(folder / "devices.yaml", ENVIRONMENT)
 
 
 def test_an_unknown_device_is_named(folder: Path) -> None:

@@ -14,7 +14,7 @@ from collectors.rounds import Poller, Round
 from twin.app.inventory import load_snmp_access, read_entries
 from twin.app.settings import DEVICE_NAME, DeviceEntry, Settings
 from twin.app.wiring import poller_of
-from twin.vocab.errors import UsageError
+from twin.vocab.errors import NettwinError, UsageError
 from twin.vocab.inventory import Device
 
 FoundProgress = Callable[[int, str], None]
@@ -52,7 +52,8 @@ def discover_from(
     """Walk LLDP from the device at address ``seed``.
 
     Raises:
-        UsageError: no prefix is allowed, the seed lies outside or does not answer, or the credential is unknown.
+        UsageError: no prefix is allowed, the seed lies outside, or the credential is unknown.
+        NettwinError: the seed does not answer.
         MissingSecretError: a secret is not where the devices file says.
     """
     if not allowed:
@@ -82,13 +83,22 @@ class _Watched:
 
 
 def _own_name(poller: Poller, seed: Device, allowed: Sequence[IPv4Network]) -> str:
-    """The seed's sysName; its address while it does not answer (discovery then says why)."""
+    """The seed's sysName, else its address.
+
+    Raises:
+        NettwinError: it does not answer.
+    """
     try:
         inside = any(IPv4Address(seed.address) in prefix for prefix in allowed)
     except ValueError:
         inside = False
-    seen = poller.round([seed]).observed().get(seed.name) if inside else None
-    return (seen.system_name if seen else "") or seed.address
+    if not inside:
+        return seed.address
+    taken = poller.round([seed])
+    if seed.name not in taken.observed():
+        reasons = "; ".join(f"{f.status}: {f.reason}" for f in taken.failures())
+        raise NettwinError(f"seed {seed.address}: {reasons}")
+    return taken.observed()[seed.name].system_name or seed.address
 
 
 def _found(discovery: Discovery, watched: _Watched) -> Found:

@@ -247,6 +247,9 @@ def stored_forecast(store: Reader, series: SeriesKey, since: datetime) -> Stored
     keys = {"device": series.device, "interface": series.interface, "metric": series.metric}
     block = store.range("forecast", keys, since - timedelta(minutes=5), since + timedelta(days=400))
     if len(block) == 0:
+        known = store.series("forecast")
+        if known and not store.series("forecast", **keys):
+            raise NoForecastError(f"{series}: never forecast; forecast are {len(known)} series of other interfaces")
         raise NoForecastError(f"{series}: {_what_there_is(store, since)}")
     issued = block.fields["issued_us"].values
     newest = block.take(issued == issued.max())

@@ -10,8 +10,9 @@ import polars as pl
 
 from twin.vocab.blocks import Block, Column
 from twin.vocab.errors import InputError, Place, UsageError
-from twin.vocab.time import FIVE_MINUTES
+from twin.vocab.time import FIVE_MINUTES, instant, now
 
+EARLIEST = np.datetime64("1990-01-01", "us")
 COLUMNS = ("time", "device", "interface", "in_bps", "out_bps")
 READERS: dict[str, Any] = {".csv": pl.read_csv, ".parquet": pl.read_parquet}
 
@@ -66,6 +67,9 @@ def _times(frame: pl.DataFrame, path: Path) -> np.ndarray[Any, np.dtype[np.datet
 
 def _check_cells(frame: pl.DataFrame, at: np.ndarray[Any, np.dtype[np.datetime64]], path: Path) -> None:
     """Each row is one whole 5-minute cell of one interface."""
+    strange = pl.Series((at < EARLIEST) | (at > instant(now())))
+    if (row := _first(strange)) is not None:
+        raise InputError(Place(path, row + 2, "time"), f"{at[row]} is no past time: history is what was")
     off = pl.Series((at - np.datetime64(0, "us")) % FIVE_MINUTES != np.timedelta64(0, "us"))
     if (row := _first(off)) is not None:
         raise InputError(Place(path, row + 2, "time"), f"{at[row]} is not on a 5-minute mark: rows are 5-minute means")

@@ -170,10 +170,13 @@ class _Resolver:
         if entry.netconf is None:
             return None
         c = self._named(self.credentials.netconf, entry.netconf, entry, "netconf")
+        key_file = None if c.key_file is None else self.path.parent / c.key_file
+        if key_file is not None and not key_file.is_file():
+            raise UsageError(f"{self.path}: credentials.netconf.{entry.netconf}.key_file: there is no file {key_file}")
         return NetconfAccess(
             user=c.user,
             host_key=self._host_key(c, entry.address),
-            key_file=None if c.key_file is None else str(self.path.parent / c.key_file),
+            key_file=None if key_file is None else str(key_file),
             password=self._secret(c.password, f"credentials.netconf.{entry.netconf}.password"),
             port=c.port,
             timeout=c.timeout.total_seconds(),
@@ -194,7 +197,15 @@ def _known_hosts(path: Path) -> tuple[tuple[str, str], ...]:
     except OSError as problem:
         raise UsageError(f"{path}: known hosts can't be read: {problem.strerror}") from problem
     lines = [line.split() for line in text.splitlines() if not line.startswith(("#", "@"))]
-    return tuple((words[0], words[2]) for words in lines if len(words) >= 3)
+    return tuple((words[0], words[2]) for words in lines if len(words) >= 3 and _is_base64(words[2]))
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _names(hosts: str, address: str, port: int) -> bool:

@@ -24,6 +24,7 @@ SEVERITY_STYLE = {"error": "red", "warning": "yellow", "note": "dim"}
 BAR_WIDTH = 10
 SHOWN_DEVICES = 3
 SVG_WIDTH = 136
+NARROW = 120
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
@@ -81,12 +82,12 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     return made
 
 
-def answer_view(answer: Answer, zone: tzinfo, *, links: int | None = 12) -> RenderableType:
+def answer_view(answer: Answer, zone: tzinfo, *, links: int | None = 12, width: int = 150) -> RenderableType:
     """The whole Answer as an operator reads it: verdict, why, what moves, loads, evidence."""
     parts: list[RenderableType] = [_verdict(answer, zone)]
     if answer.reasons:
         parts.append(_reasons(answer.reasons))
-    parts.append(_loads(answer.links, links))
+    parts.append(_loads(answer.links, links, narrow=width < NARROW))
     if answer.lost_demands:
         rows = [(f"{a} → {b}", bits(v)) for a, b, v in answer.lost_demands]
         parts.append(table("traffic that loses its way", ("from → to", "offered"), rows, right=("offered",)))
@@ -111,7 +112,7 @@ def _reasons(reasons: Sequence[Reason]) -> Table:
     return table("why", ("outcome", "rule", "about", "found"), rows)
 
 
-def _loads(links: Sequence[LinkLoad], limit: int | None) -> Table:
+def _loads(links: Sequence[LinkLoad], limit: int | None, *, narrow: bool) -> Table:
     def weight(link: LinkLoad) -> tuple[bool, float]:
         changed = abs(link.after_bps - link.before_bps) > 0.01 * max(link.before_bps, link.after_bps, 1.0)
         return changed, max(link.utilisation_after or 0.0, link.utilisation_before or 0.0)
@@ -119,12 +120,15 @@ def _loads(links: Sequence[LinkLoad], limit: int | None) -> Table:
     chosen = sorted(links, key=weight, reverse=True)[:limit]
     rows = [_load_row(link) for link in chosen]
     left_out = f" ({len(links) - len(chosen)} more with --all)" if len(chosen) < len(links) else ""
-    columns = ("directed link", "capacity", "before", "after", "90 % interval", "used before", "used after", "")
+    columns = ["directed link", "capacity", "before", "after", "90 % interval", "used before", "used after", ""]
+    if narrow:
+        kept = [columns.index(c) for c in ("directed link", "before", "after", "used after")]
+        columns, rows = [columns[i] for i in kept], [tuple(row[i] for i in kept) for row in rows]
     return table(
         f"link loads, changed and busiest first{left_out}",
         columns,
         rows,
-        right=("capacity", "before", "after", "90 % interval", "used before", "used after"),
+        right=[c for c in columns if c not in ("directed link", "")],
     )
 
 

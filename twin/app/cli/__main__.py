@@ -1,5 +1,5 @@
 """``python -m twin.app.cli``: the command, where the installed script is not on PATH."""
 
-from twin.app.cli.main import main
+from twin.app.cli import run
 
-main()
+run()

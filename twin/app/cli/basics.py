@@ -72,7 +72,9 @@ def check(settings: SettingsOption = None) -> None:
     facts = link_facts_of(chosen)
     influx_token(chosen)
     policies_of(chosen)
-    profiles_of(chosen)
+    profiles = profiles_of(chosen)
+    for name in {name for device in devices for name in device.profiles}:
+        _ = profiles[name]
     screen().out.print(f"{chosen.path}: all files hold ({len(devices)} devices, {len(facts.links)} links with facts)")
 
 
@@ -82,7 +84,7 @@ def import_history(
 ) -> None:
     """Bring history from elsewhere, so that a young installation can forecast at once.
 
-    Each row is the mean of one 5-minute cell that starts at its time. Importing the same file again changes nothing.
+    Each row is the mean of one 5-minute cell that starts at its time. Importing a file again replaces its values.
     """
     from twin.app.history import read_history
     from twin.app.wiring import store_of

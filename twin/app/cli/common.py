@@ -21,8 +21,8 @@ from twin.app.render import shown
 from twin.app.settings import Settings, load_settings, settings_path
 from twin.vocab.time import parse_duration
 
-EXIT_INTERRUPTED = 130
 PIPE_WIDTH = 150
+ALMOST = 0.999  # rich takes a full bar for the end, and a stage is not the whole
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 SettingsOption = Annotated[
@@ -100,7 +100,12 @@ class Steps:
 
     def __call__(self, done: float, total: float | None = None, what: str = "") -> None:
         label = f"{self._title}: {shown(what)}" if what else self._title
-        self._progress.update(self._task, completed=done, total=total, description=label)
+        below = done if total is None or done < total else total * ALMOST
+        self._progress.update(self._task, completed=below, total=total, description=label)
+
+    def stopped(self) -> None:
+        """The work did not come to its end."""
+        self._progress.update(self._task, description=f"{self._title}: STOPPED")
 
     def finish(self, what: str = "done") -> None:
         task = self._progress.tasks[self._task]
@@ -120,7 +125,11 @@ def progress(title: str) -> Iterator[Steps]:
     )
     with Progress(*columns, console=_console(sys.stderr)) as live:
         steps = Steps(live, title)
-        yield steps
+        try:
+            yield steps
+        except BaseException:
+            steps.stopped()
+            raise
         if not live.tasks[0].finished:
             steps.finish()
 

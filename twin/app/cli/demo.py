@@ -122,7 +122,7 @@ def _stages() -> Any:
 
 def _say(show: Screen, said: object) -> None:
     if isinstance(said, Answer):
-        show.out.print(answer_view(said, UTC))
+        show.out.print(answer_view(said, UTC, width=show.out.width))
     else:
         show.out.print(f"       {said}", markup=False)
 
@@ -156,7 +156,7 @@ def _print_next(show: Screen, folder: Path, lab: str, port: str) -> None:
         "nettwin snapshot",
         f"nettwin whatif --disable {port}",
         f"nettwin whatif --cost {port}=5000 --at +2h",
-        "nettwin forecast show " + port.replace(":", " "),
+        "nettwin forecast show " + port,
         "nettwin ledger",
         f"nettwin lab status {lab}",
         f"nettwin lab down {lab}               # when you are done",

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twin.app.cli.common import JsonOption, Screen, SettingsOption, progress, screen, settings_of
+from twin.app.cli.common import JsonOption, Screen, SettingsOption, Terminable, progress, screen, settings_of
 from twin.app.render import bits, clock, percent, table, to_json
+from twin.vocab.errors import UsageError
 from twin.vocab.forecast import SeriesKey
+from twin.vocab.snapshot import Port
 from twin.vocab.time import now, parse_at, parse_duration
 
 if TYPE_CHECKING:
     from models.data import Excluded
+
+
+class Metric(StrEnum):
+    """What of an interface's load."""
+
+    IN = "in_bps"
+    OUT = "out_bps"
+
 
 forecast_app = typer.Typer(no_args_is_help=True, help="Learn each interface's load, and say what comes.")
 
@@ -36,7 +47,7 @@ def train(
 
     chosen = settings_of(settings)
     seconds = (parse_duration(budget) if budget else chosen.file.forecast.train_for).total_seconds()
-    with job(chosen, "forecast train") as note, progress("training") as steps:
+    with Terminable(), job(chosen, "forecast train") as note, progress("training") as steps:
         with store_of(chosen) as store:
             panel, left_out = history_panel(store, now(), chosen.file.forecast.history)
         model = train_model(
@@ -70,7 +81,7 @@ def run(
 
     chosen, present = settings_of(settings), now()
     steps = round(parse_duration(horizon).total_seconds() / 300)
-    with job(chosen, "forecast run") as note, progress("forecasting"):
+    with Terminable(), job(chosen, "forecast run") as note, progress("forecasting"):
         model = current_model(registry_of(chosen))
         with store_of(chosen) as store:
             panel, left_out = history_panel(store, present, chosen.file.forecast.history)
@@ -91,9 +102,8 @@ def run(
 
 @forecast_app.command()
 def show(
-    device: Annotated[str, typer.Argument(help="Device name.")],
-    interface: Annotated[str, typer.Argument(help="Interface name.")],
-    metric: Annotated[str, typer.Option(help="in_bps or out_bps.")] = "out_bps",
+    port: Annotated[str, typer.Argument(metavar="DEVICE:IF", help="Which interface.")],
+    metric: Annotated[Metric, typer.Option(help="Received or sent.")] = Metric.OUT,
     at: Annotated[str | None, typer.Option(help="Only this time, e.g. 20:00 (the site's zone).")] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
@@ -105,7 +115,7 @@ def show(
 
     chosen, present, screens = settings_of(settings), now(), screen()
     with store_of(chosen) as store:
-        found = stored_forecast(store, SeriesKey(device, interface, metric), present)
+        found = stored_forecast(store, _series(port, metric), present)
     if at is not None:
         found = found.only(parse_at(at, chosen.zone, present=present))
     if as_json:
@@ -166,6 +176,14 @@ def backtest(
         for r in rows
     ]
     screens.out.print(table("held-out last day, all interfaces", columns, cells, right=columns[2:]))
+
+
+def _series(port: str, metric: Metric) -> SeriesKey:
+    try:
+        named = Port.parse(port)
+    except ValueError as problem:
+        raise UsageError(str(problem)) from problem
+    return SeriesKey(named.device, named.interface, metric.value)
 
 
 def _say_left_out(screens: Screen, left_out: tuple[Excluded, ...]) -> None:

@@ -90,6 +90,7 @@ class _Tally:
     def __init__(self, show: Screen, as_json: bool) -> None:
         self._show = show
         self._as_json = as_json
+        self._failing: dict[tuple[str, str], str] = {}
         self.failed = False
 
     def round(self, take: Callable[..., RoundReport], devices: int, full: bool, missed: int, *, give_up: bool) -> None:
@@ -127,8 +128,15 @@ class _Tally:
             return
         if missed:
             self._show.warn(f"{missed} rounds missed: rounds take longer than the interval")
-        for failure in report.failures:
-            self._show.warn(f"{failure.device}: {failure.protocol} {failure.status}: {failure.reason}")
+        failing: dict[tuple[str, str], str] = {
+            (f.device, f.protocol): f"{f.status}: {f.reason}" for f in report.failures
+        }
+        for who, what in failing.items():
+            if self._failing.get(who) != what:
+                self._show.warn(f"{who[0]}: {who[1]} {what}")
+        for device, protocol in self._failing.keys() - failing.keys() if report.full else ():
+            self._show.note(f"{device}: {protocol} answers again")
+        self._failing = failing if report.full else self._failing | failing
         for document in report.changed:
             self._show.note(f"changed: {document}")
 

@@ -12,8 +12,8 @@ import structlog
 import typer
 
 from twin import __version__
-from twin.app.cli import basics, demo, forecast, lab, live, whatif
-from twin.app.cli.common import EXIT_INTERRUPTED, screen
+from twin.app.cli import EXIT_INTERRUPTED, basics, demo, forecast, lab, live, whatif
+from twin.app.cli.common import screen
 from twin.app.render import shown
 from twin.vocab.errors import EXIT_ERROR, NettwinError
 
@@ -70,12 +70,13 @@ def main(words: Sequence[str] | None = None) -> None:
     """Runs the command (``words``, else the process's own) and turns errors into one line and an exit code."""
     try:
         app(args=words)
+    except SystemExit as ended:
+        if ended.code == EXIT_INTERRUPTED:
+            screen().warn("nettwin: interrupted")
+        raise
     except NettwinError as problem:
         screen().error(f"nettwin: {problem}")
         sys.exit(problem.exit_code)
-    except KeyboardInterrupt:
-        screen().warn("nettwin: interrupted")
-        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_ERROR)

@@ -67,9 +67,9 @@ def whatif(
     with progress("asking the twin"), store_of(chosen) as store:
         asked = ask_and_record(chosen, store, change, present=present, about=about, window=window_of(chosen, window))
     show = screen()
-    view = answer_view(asked.answer, chosen.zone, links=None if all_links else 12)
+    view = answer_view(asked.answer, chosen.zone, links=None if all_links else 12, width=show.out.width)
     if svg is not None:
-        svg.write_text(to_svg(view, f"nettwin whatif: {change}"), encoding="utf-8")
+        svg.write_text(to_svg(answer_view(asked.answer, chosen.zone), f"nettwin whatif: {change}"), encoding="utf-8")
     if as_json:
         show.json(to_json({"number": asked.number} | answer_json(asked.answer)))
     else:
@@ -142,7 +142,7 @@ def ledger(
         if as_json:
             show.json(to_json(answer_json(found.answer) | {"observed": found.observed}))
         else:
-            show.out.print(answer_view(found.answer, chosen.zone, links=None))
+            show.out.print(answer_view(found.answer, chosen.zone, links=None, width=show.out.width))
         return
     scores = entries(chosen, limit)
     if as_json:
