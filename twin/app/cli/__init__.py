@@ -13,7 +13,7 @@ def run() -> None:
     """The installed command: also Ctrl-C while it still loads, and closed standard streams, end it cleanly."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open while the process is
     try:
         from twin.app.cli.main import main
 
