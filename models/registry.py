@@ -57,13 +57,16 @@ class Registry:
         """The folder of the model in use.
 
         Raises:
-            UsageError: none was trained yet, or the pointer leads nowhere.
+            UsageError: none was trained yet, or the pointer leads nowhere or can't be read.
         """
         pointer = self.root / name / _POINTER
         try:
             model_id = pointer.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             raise UsageError(f"no {name} model in {self.root}: train one first") from None
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = getattr(problem, "strerror", None) or "not text"
+            raise UsageError(f"{pointer}: can't be read: {reason}") from problem
         if not _ID.fullmatch(model_id) or not (self.root / name / model_id).is_dir():
             raise UsageError(f"{pointer}: names {model_id!r}, which is not there")
         return self.root / name / model_id
@@ -75,8 +78,10 @@ class Registry:
 
 
 def _replace(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as draft:
-        draft.write(text)
-        draft.flush()
-        os.fsync(draft.fileno())
-    Path(draft.name).replace(path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        draft = Path(folder) / path.name
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)

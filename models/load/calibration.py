@@ -7,6 +7,7 @@ of calibration are no ground for narrowing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,13 @@ def widened(quantiles: Floats, factors: Floats) -> Floats:
     return moved
 
 
-def calibrate(network: LoadNetwork, panel: Panel, held: int) -> Calibration:
-    """Factors from forecasts whose targets lie in the last ``held`` steps, which training has not seen."""
+def calibrate(
+    network: LoadNetwork, panel: Panel, held: int, *, go_on: Callable[[], None] = lambda: None
+) -> Calibration:
+    """Factors from forecasts whose targets lie in the last ``held`` steps, which training has not seen.
+
+    ``go_on`` is asked before each forecast; what it raises ends the work.
+    """
     horizon = network.config.horizon
     first = len(panel) - held
     origins = list(range(first, len(panel) - horizon + 1, max(12, horizon // 12)))
@@ -54,6 +60,7 @@ def calibrate(network: LoadNetwork, panel: Panel, held: int) -> Calibration:
     slots = slot_of_week(panel.at)
     forecasts, truths = [], []
     for origin in origins:
+        go_on()
         slot = np.full(len(panel.series), slots[origin])
         forecasts.append(run(network, panel.values[:, :origin], slot)[:, ::stride])
         truths.append(panel.values[:, origin : origin + horizon : stride])

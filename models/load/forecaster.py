@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.data import Floats, Panel, require_history, slot_of_week
+from models.data import DAY, Floats, Panel, require_history, slot_of_week
 from models.load.calibration import Calibration, widened
 from models.load.inference import level_indices, run
 from models.load.network import LoadNetwork
@@ -86,7 +86,8 @@ class Forecaster:
             ValueError: a level that is not among LEVELS.
         """
         if not 1 <= horizon <= self.longest:
-            raise UsageError(f"this model forecasts 1 to {self.longest} steps of 5 minutes, not {horizon}")
+            asked = "less" if horizon < 1 else _span(horizon)
+            raise UsageError(f"this model forecasts at least 5 minutes and at most {_span(self.longest)}, not {asked}")
         columns = level_indices(levels)
         require_history(context)
         slot = (slot_of_week(context.at[-1:]) + 1).repeat(len(context.series))
@@ -122,6 +123,13 @@ class Forecaster:
         head = next(h for h in self.heads if h.network.config.horizon >= horizon)
         rows = [self._row.get(key) for key in series]
         return np.array([np.nan if i is None else head.calibration.coverage80[i] for i in rows])
+
+
+def _span(steps: int) -> str:
+    """How long so many steps of 5 minutes are, in the largest unit that divides them."""
+    unit, noun = next((u, n) for u, n in ((DAY, "day"), (12, "hour"), (1, "minute")) if steps % u == 0)
+    count = steps * 5 if noun == "minute" else steps // unit
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _tensors(head: Head) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +27,7 @@ Progress = Callable[[float, str], None]
 
 LEAST_TRAINING = 7 * DAY
 _RATE = 2e-3
+_INTERRUPTIBLE_S = 0.1
 _WARM_UP = 0.06
 _log = structlog.get_logger(__name__)
 
@@ -112,23 +113,30 @@ class _Shared:
         self._done = dict.fromkeys(_PLANS, 0.0)
         self._lock = threading.Lock()
 
-    def advance(self, plan: _Plan, share: float) -> None:
+    def go_on(self) -> None:
         """Raises CancelledError once one of the heads has failed or the caller was interrupted."""
         if self.stop.is_set():
             raise CancelledError
+
+    def advance(self, plan: _Plan, share: float) -> None:
         with self._lock:
             self._done[plan] = share
             self.tell(sum(p.share * x for p, x in self._done.items()), f"training {plan.name}")
 
 
 def _side_by_side(jobs: Sequence[Callable[[], Head]], threads: int, shared: _Shared) -> tuple[Head, ...]:
-    """A thread for each head, torch single-threaded: its own threads crawl when a core is busy elsewhere."""
+    """A thread for each head, torch single-threaded: its own threads crawl when a core is busy elsewhere.
+
+    Waits in short turns: a wait without end is not ended by Ctrl-C where a library (polars) took the signal over.
+    """
     with limited_threads(1), ThreadPoolExecutor(min(max(1, threads), len(jobs))) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
+            left: set[Future[Head]] = set(futures)
+            while left:
+                done, left = wait(left, _INTERRUPTIBLE_S, FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
         except BaseException:
             shared.stop.set()
             raise
@@ -137,8 +145,9 @@ def _side_by_side(jobs: Sequence[Callable[[], Head]], threads: int, shared: _Sha
 
 def _head(plan: _Plan, network: LoadNetwork, panel: Panel, budget: _Budget, shared: _Shared) -> Head:
     with limited_threads(1):
-        _fit(plan, network, Examples(panel, plan.held, shared.seed), budget, partial(shared.advance, plan))
-        return Head(network, calibrate(network, panel, plan.held))
+        shared.go_on()
+        _fit(plan, network, Examples(panel, plan.held, shared.seed), budget, shared)
+        return Head(network, calibrate(network, panel, plan.held, go_on=shared.go_on))
 
 
 def _checked(panel: Panel) -> Panel:
@@ -155,12 +164,13 @@ def _checked(panel: Panel) -> Panel:
     return good
 
 
-def _fit(plan: _Plan, network: LoadNetwork, examples: Examples, budget: _Budget, tell: Callable[[float], None]) -> None:
+def _fit(plan: _Plan, network: LoadNetwork, examples: Examples, budget: _Budget, shared: _Shared) -> None:
     """AdamW with warm-up and cosine decay to zero over the budget."""
     network.train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-2)
     start, step = time.monotonic(), 0
     while (spent := budget.spent(step, time.monotonic() - start)) < 1:
+        shared.go_on()
         for group in optimiser.param_groups:
             group["lr"] = _RATE * min(1.0, 0.02 + spent / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * spent))
         loss = _loss(network, examples.batch(plan.batch, plan.config.horizon))
@@ -170,7 +180,7 @@ def _fit(plan: _Plan, network: LoadNetwork, examples: Examples, budget: _Budget,
         optimiser.step()
         step += 1
         if step % 10 == 0 or spent == 0:
-            tell(spent)
+            shared.advance(plan, spent)
     _log.debug("trained", head=plan.name, steps=step, seconds=round(time.monotonic() - start, 1))
 
 

@@ -150,8 +150,12 @@ def test_too_short_a_history_is_refused_by_name(history: Panel, forecaster: Fore
         train(replaced(history, np.full_like(values, np.nan)), steps=1)
 
 
+REFUSED_HORIZONS = {0: "less", 289: "1445 minutes", 300: "25 hours", 576: "2 days"}
+
+
 def test_a_horizon_or_level_it_was_not_made_for_is_refused(history: Panel, forecaster: Forecaster) -> None:
-    with pytest.raises(UsageError, match="1 to 288 steps"):
-        forecaster.forecast(history, horizon=289)
+    for steps, said in REFUSED_HORIZONS.items():
+        with pytest.raises(UsageError, match=f"at most 1 day, not {said}$"):
+            forecaster.forecast(history, horizon=steps)
     with pytest.raises(ValueError, match=r"no quantile 0\.95"):
         forecaster.predict(history, 12, (0.5, 0.95))

@@ -139,6 +139,33 @@ def test_a_pointer_that_leads_nowhere_is_named(tmp_path: Path, text: str) -> Non
         Registry(tmp_path).current("load")
 
 
+@pytest.mark.parametrize(
+    ("folder", "pointer", "said"),
+    [(False, None, "Not a directory"), (True, None, "Is a directory"), (True, b"\xff", "not text")],
+    ids=["the folder is a file", "the pointer is a folder", "the pointer is no text"],
+)
+def test_what_lies_in_the_registrys_way_is_one_clear_line(
+    tmp_path: Path, folder: bool, pointer: bytes | None, said: str
+) -> None:
+    where = tmp_path / "load"
+    if not folder:
+        where.write_text("mine")
+    elif pointer is None:
+        (where / "current").mkdir(parents=True)
+    else:
+        where.mkdir()
+        (where / "current").write_bytes(pointer)
+    with pytest.raises(UsageError, match=f"load/current: can't be read: {said}$"):
+        Registry(tmp_path).current("load")
+
+
+def test_a_file_in_the_models_place_is_named_when_one_is_saved(forecaster: Forecaster, tmp_path: Path) -> None:
+    (tmp_path / "load").write_text("mine")
+    with pytest.raises(ModelFileError, match=r"can't be written: (File exists|Not a directory)$"):
+        Registry(tmp_path).publish(forecaster.model_id, lambda path: save(forecaster, path))
+    assert (tmp_path / "load").read_text() == "mine"
+
+
 def test_a_real_model_goes_through_the_registry(forecaster: Forecaster, tmp_path: Path) -> None:
     registry = Registry(tmp_path)
     registry.publish(forecaster.model_id, lambda path: save(forecaster, path))
