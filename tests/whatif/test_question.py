@@ -67,7 +67,7 @@ def test_a_cost_change_moves_one_side_of_the_square() -> None:
     matrix[0, 3] = 8 * M
     answer = asked(network(SQUARE), Change((SetCost(Port("r1", "eth0"), 11),), "prefer r3"), demands(matrix, 4))
     assert answer.verdict == "PASS"
-    assert answer.change == "prefer r3"
+    assert answer.change == "prefer r3: set OSPF cost of r1:eth0 to 11"
     assert answer.moved_bps == pytest.approx(4 * M)
     assert sent_by(answer, "r1", "eth0").after_bps == 0.0
     assert (sent_by(answer, "r3", "eth3").before_bps, sent_by(answer, "r3", "eth3").after_bps) == pytest.approx(

@@ -41,4 +41,5 @@ class Change:
     name: str = ""
 
     def __str__(self) -> str:
-        return self.name or "; ".join(map(str, self.steps))
+        steps = "; ".join(map(str, self.steps))
+        return ": ".join(part for part in (self.name, steps) if part)

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from twin.vocab.answer import Evidence, LinkLoad, Reason, Verdict
 from twin.vocab.files import STRICT, Duration
-from twin.vocab.snapshot import Source
+from twin.vocab.snapshot import Port, Source
 
 WORSE = 1.01
 MAY_GROW = 1.05
@@ -45,7 +45,8 @@ class Policies:
 class Case:
     """All that policies judge. ``lost`` holds only demands that had a path before the change.
 
-    ``truncated``: (device, destination) whose choice among equal paths is the vendor's.
+    ``truncated``: (device, destination) whose choice among equal paths is the vendor's. ``severed``: (edge ports of
+    a device that go down, bit/s lost there). ``unmodelled``: (port that goes down, why the figures don't show it).
     """
 
     asked_at: datetime
@@ -56,6 +57,8 @@ class Case:
     sources: Sequence[tuple[str, Source]]
     evidence: Evidence
     truncated: Sequence[tuple[str, str]] = ()
+    severed: Sequence[tuple[Sequence[Port], float]] = ()
+    unmodelled: Sequence[tuple[Port, str]] = ()
 
 
 def judge(case: Case, policies: Policies) -> tuple[Verdict, tuple[Reason, ...]]:
@@ -82,7 +85,10 @@ def _reachability(case: Case, policies: Policies) -> Iterator[Reason]:
     for origin, destination, bps in case.lost:
         message = f"no path any more; {_rate(bps)} lost"
         yield Reason("reachability", "FAIL", f"{origin} → {destination}", message)
-    if not case.lost:
+    for ports, bps in case.severed:
+        message = f"customers' traffic enters and leaves there; {_rate(bps)} lost"
+        yield Reason("reachability", "FAIL", ", ".join(map(str, ports)), message)
+    if not case.lost and not case.severed:
         yield Reason("reachability", "PASS", "all devices", "every path that was there before is there after")
 
 
@@ -152,7 +158,9 @@ def _understanding(case: Case, policies: Policies) -> Iterator[Reason]:
     for device, destination in case.truncated:
         message = f"more equal paths to {destination} than it keeps: which ones is the vendor's choice"
         yield Reason("evidence", "INCONCLUSIVE", device, message)
-    if not errors and unread <= policies.maximum_unread_lines and not case.truncated:
+    for port, message in case.unmodelled:
+        yield Reason("evidence", "INCONCLUSIVE", str(port), message)
+    if not (errors or unread > policies.maximum_unread_lines or case.truncated or case.unmodelled):
         yield Reason("evidence", "PASS", "all devices", "no disagreement that the answer would depend on")
 
 
