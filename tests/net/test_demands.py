@@ -115,9 +115,33 @@ def test_the_ensemble_fits_too_differs_and_is_reproducible() -> None:
 
 def test_nothing_measured_is_refused() -> None:
     routing = route(network(SQUARE))
-    nothing = np.zeros(4)
     with pytest.raises(NettwinError, match="no traffic"):
-        estimated(routing, np.zeros(8), EdgeTotals(routing.devices, nothing, nothing))
+        estimated(routing, np.full(8, np.nan), EdgeTotals(routing.devices, np.zeros(4), np.zeros(4)))
+
+
+@pytest.mark.parametrize(("link", "edge"), [(0.0, 0.0), (700.0, 0.0), (700.0, 90.0), (700.0, np.nan)])
+def test_an_idle_network_has_no_demands(link: float, edge: float) -> None:
+    """Hellos and the like are no traffic to explain."""
+    routing = route(network(SQUARE))
+    totals = EdgeTotals(routing.devices, np.full(4, edge), np.full(4, edge))
+    found = estimated(routing, np.full(8, link), totals, ensemble=3)
+    assert not found.matrix_bps.any()
+    assert found.ensemble is not None
+    assert found.ensemble.shape == (3, 4, 4)
+    assert found.residual is None
+    assert estimated(routing, np.full(8, link), totals).ensemble is None
+
+
+def test_one_busy_counter_is_enough_not_to_be_idle() -> None:
+    routing = route(network((("r1", "r2", 1, 1),)))
+    found = estimated(routing, np.array([3e6, 0]), EdgeTotals(("r1", "r2"), np.array([3e6, 0]), np.array([0, 3e6])))
+    assert found.matrix_bps[0, 1] == pytest.approx(3e6, rel=1e-2)
+
+
+def test_traffic_on_links_that_enters_nowhere_is_left_unexplained() -> None:
+    routing = route(network(SQUARE))
+    found = estimated(routing, np.full(8, 1e6), EdgeTotals(routing.devices, np.zeros(4), np.zeros(4)))
+    assert (found.matrix_bps.max(), found.residual) == (0.0, 1.0)
 
 
 def test_edge_totals_of_other_devices_are_refused() -> None:

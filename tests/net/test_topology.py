@@ -212,6 +212,41 @@ def test_each_disagreement_is_listed(
     assert (severity, place) in {(f.severity, f"{f.device}:{f.subject}") for f in found if words in f.message}, found
 
 
+NOT_TOLD = {
+    "SNMP failed": ("error", f"{LINKS_MAY_LACK}: neighbours: SNMP did not tell them"),
+    "NETCONF alone": ("warning", "neighbours: not read over NETCONF"),
+}
+
+
+@pytest.mark.parametrize("silent", [("r1",), ("r1", "r2")], ids=["one", "both"])
+@pytest.mark.parametrize(("severity", "flag"), NOT_TOLD.values(), ids=NOT_TOLD)
+def test_a_device_whose_neighbours_were_not_read_is_not_blamed(
+    severity: str, flag: str, silent: tuple[str, ...]
+) -> None:
+    given = (with_port(d, "eth0", speed_bps=GIGABIT if d.name == "r2" else 5) for d in devices(PAIR))
+    blind = [with_state(d, lldp=(), ospf=(), flags=(flag,)) if d.name in silent else d for d in given]
+    found = build_snapshot(NOW, blind).findings
+    assert [(f.severity, f.device, f.message) for f in found] == [(severity, name, flag) for name in silent]
+
+
+def test_a_device_that_was_read_is_still_blamed_for_not_hearing_one_that_was_not() -> None:
+    r1, r2 = devices(PAIR)
+    blind = with_state(r1, lldp=(), flags=("neighbours: not read over NETCONF",))
+    found = build_snapshot(NOW, [blind, with_state(r2, lldp=(), ospf=())]).findings
+    assert [(f.device, f.message) for f in found if f.subject == "eth0"] == [
+        ("r2", "does not hear r1:eth0 by LLDP"),
+        ("r2", "both ends run OSPF, but r1:eth0 is not a full neighbour"),
+    ]
+
+
+def test_a_neighbour_table_that_was_cut_short_leaves_the_neighbour_in_doubt() -> None:
+    r1, r2 = devices(PAIR)
+    found = build_snapshot(NOW, [with_state(r1, ospf=(), flags=("ospf_neighbors: out of time",)), r2]).findings
+    assert [(f.severity, f.message) for f in found if f.subject == "eth0"] == [
+        ("error", "both ends run OSPF, but r2:eth0 may be no full neighbour: not all were read")
+    ]
+
+
 def test_a_default_route_does_not_override_what_ospf_announces() -> None:
     r1, r2 = devices(PAIR)
     static = StaticRoute(IPv4Network("0.0.0.0/0"), IPv4Address("10.100.0.2"))

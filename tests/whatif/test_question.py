@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from tests.net.worlds import GIGABIT, NOW, SQUARE, Wire, demands, devices, network
+from twin.net.demands import estimate
+from twin.net.routing import route
 from twin.net.topology import build_snapshot
 from twin.vocab.answer import Answer, LinkLoad
 from twin.vocab.change import Change, SetCost, SetEnabled
-from twin.vocab.demand import Demands
+from twin.vocab.demand import Demands, EdgeTotals
 from twin.vocab.errors import NettwinError
 from twin.vocab.observed import LINKS_MAY_LACK
 from twin.vocab.plain import to_plain
@@ -162,3 +164,15 @@ def test_demands_of_strangers_are_refused() -> None:
 def test_an_answer_is_plain_data() -> None:
     answer = asked(network(SQUARE), down(Port("r1", "eth0")), demands(uniform(M), 4))
     assert to_plain(answer)["verdict"] == "PASS"
+
+
+def test_an_idle_network_still_answers_routes_and_reachability() -> None:
+    snapshot = network(SQUARE)
+    routing, nothing = route(snapshot), np.zeros(4)
+    edge = EdgeTotals(routing.devices, nothing, nothing)
+    idle = estimate(routing, np.full(8, 300.0), edge, at=NOW, source="counters")
+    answer = asked(snapshot, down(Port("r1", "eth0")), idle)
+    assert answer.verdict == "PASS"
+    assert answer.moves
+    cut_off = asked(network(DUMBBELL), down(BRIDGE), idle)
+    assert (cut_off.verdict, cut_off.lost_bps, len(cut_off.lost_demands)) == ("FAIL", 0.0, 8)

@@ -14,6 +14,7 @@ from twin.vocab.snapshot import Finding, Link, Port, Severity, SnapshotDevice
 Devices = Mapping[str, SnapshotDevice]
 Views = Mapping[Port, PortView]
 FULL = 8
+NEIGHBOURS, LLDP, OSPF = "neighbours", "lldp", "ospf"
 
 
 def _at(severity: Severity, port: Port, message: str) -> Finding:
@@ -63,18 +64,31 @@ def _address_findings(view: PortView) -> Iterator[Finding]:
 def link_findings(link: Link, devices: Devices, views: Views, hearers: Collection[Port]) -> Iterator[Finding]:
     """Where sources of knowledge about a link disagree. ``hearers``: the ends that hear the other by LLDP."""
     a, b = views[link.a], views[link.b]
-    if not hearers:
-        yield _at("warning", link.a, f"shares a subnet with {link.b}, but neither end hears the other by LLDP")
-    elif len(hearers) == 1:
-        silent = link.b if link.a in hearers else link.a
-        yield _at("warning", silent, f"does not hear {link.far(silent)} by LLDP, which hears it")
+    yield from _hearing_findings(link, devices, hearers)
     if a.addresses and b.addresses and a.address_towards(b) is None:
         yield _at("warning", link.a, f"linked to {link.b} by LLDP, but they share no subnet")
-    if a.speed_bps and b.speed_bps and a.speed_bps != b.speed_bps:
+    both_told = all(_told(devices[port.device], NEIGHBOURS) for port in (link.a, link.b))
+    if both_told and a.speed_bps and b.speed_bps and a.speed_bps != b.speed_bps:
         yield _at("warning", link.a, f"speed {a.speed_bps} bit/s, but {link.b} says {b.speed_bps} bit/s")
     if link.capacity_bps is None:
         yield _at("warning", link.a, f"capacity of the link to {link.b} is unknown")
     yield from _ospf_findings(a, b, devices)
+
+
+def _told(device: SnapshotDevice, *subjects: str) -> bool:
+    """State was read, and no flag says that one of ``subjects`` is missing from it, in whole or in part."""
+    flags = device.observed.flags if device.observed else ()
+    return device.observed is not None and not any(subject in flag for flag in flags for subject in subjects)
+
+
+def _hearing_findings(link: Link, devices: Devices, hearers: Collection[Port]) -> Iterator[Finding]:
+    """An end whose LLDP neighbours were not read is not blamed for its silence."""
+    silent = [p for p in (link.a, link.b) if p not in hearers and _told(devices[p.device], NEIGHBOURS, LLDP)]
+    if len(silent) == 2:
+        yield _at("warning", link.a, f"shares a subnet with {link.b}, but neither end hears the other by LLDP")
+    for port in silent if len(silent) == 1 else ():
+        reason = ", which hears it" if link.far(port) in hearers else ""
+        yield _at("warning", port, f"does not hear {link.far(port)} by LLDP{reason}")
 
 
 def _ospf_findings(a: PortView, b: PortView, devices: Devices) -> Iterator[Finding]:
@@ -85,10 +99,16 @@ def _ospf_findings(a: PortView, b: PortView, devices: Devices) -> Iterator[Findi
         yield _at("warning", a.port, f"OSPF adjacency with {b.port} can't form: {problem}")
         return
     for near, far in ((a, b), (b, a)):
-        observed = devices[near.port.device].observed
-        full = {n.address for n in observed.ospf if n.state == FULL} if observed else set()
-        if observed and not full & {address.ip for address in far.addresses}:
-            yield _at("error", near.port, f"both ends run OSPF, but {far.port} is not a full neighbour")
+        yield from _neighbour_findings(near, far, devices[near.port.device])
+
+
+def _neighbour_findings(near: PortView, far: PortView, device: SnapshotDevice) -> Iterator[Finding]:
+    """Whether the OSPF neighbours that the device was read to have hold the far end."""
+    full = {n.address for n in device.observed.ospf if n.state == FULL} if device.observed else set()
+    if not _told(device, NEIGHBOURS) or full & {address.ip for address in far.addresses}:
+        return
+    fault = "is not a full neighbour" if _told(device, OSPF) else "may be no full neighbour: not all were read"
+    yield _at("error", near.port, f"both ends run OSPF, but {far.port} {fault}")
 
 
 def network_findings(devices: Devices, views: Views) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ RELATIVE_ERROR = 0.02
 ERROR_FLOOR = 1e-4
 PRIOR_SPREAD = 0.8
 _SMALLEST_SHARE = 1e-6
+IDLE_BPS = 10_000  # what routing protocols and LLDP send on a link without customers' traffic
 _STEPS = 60
 _FLAT = 1e-9
 _NEARLY_FLAT = 1e-6
@@ -63,13 +64,22 @@ def estimate(
         ensemble: how many other matrices to give: priors spread by a seeded log-normal, each fitted to the
             counters spread by their own error.
 
+    Where no counter shows more than ``IDLE_BPS`` the demands are zero, with residual None: the network is idle. They
+    are zero too where links carry traffic that enters and leaves nowhere; the residual is 1 then.
+
     Raises:
         NettwinError: nothing was measured, or the edge totals are of other devices.
     """
     entering, leaving = _complete(routing, link_bps, edge)
     total = max(entering.sum(), leaving.sum())
-    if not total > 0:
+    links_measured = bool(np.isfinite(link_bps).any())
+    if not total > 0 and not links_measured:
         raise NettwinError("no traffic was measured at the edge or on the links: demands can't be estimated")
+    busiest = np.nanmax([*link_bps, *edge.entering_bps, *edge.leaving_bps])
+    if not total > 0 or (links_measured and busiest <= IDLE_BPS):
+        zero = np.zeros((ensemble + 1, len(routing.devices), len(routing.devices)))
+        unexplained = None if busiest <= IDLE_BPS else 1.0
+        return Demands(routing.devices, zero[0], at, source, zero[1:] if ensemble else None, unexplained)
     pairs = np.flatnonzero(routing.reachable & ~np.eye(len(routing.devices), dtype=bool))
     equations = _equations(routing, link_bps / total, edge, total, pairs)
     prior = gravity(entering / total, leaving / total).ravel()[pairs]
