@@ -90,3 +90,16 @@ def test_wrong_passphrases_and_silence_are_data(lab: Lab, workspace: Path, capsy
     report = told(capsys, "collect", "--once", code=1)
     assert {f["device"]: f["status"] for f in report["failures"]} == {"west": "auth", "ghost": "silent"}
     assert {p["device"]: p["status"] for p in told(capsys, "devices")["polls"]} == {"west": "auth", "ghost": "silent"}
+
+
+def test_taking_customers_off_is_a_fail_and_blinding_the_collector_is_no_pass(
+    lab: Lab, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.start_traffic()
+    try:
+        found_and_polled(lab, capsys)
+        lost = told(capsys, "whatif", "--disable", "west:edge0", code=3)
+        assert lost["lost_bps"] > 0
+        told(capsys, "whatif", "--disable", "west:mgmt", code=4)
+    finally:
+        lab.stop_traffic()

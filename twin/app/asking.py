@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from twin.app.forecasts import forecast_at
 from twin.app.inventory import read_entries
-from twin.app.likeness import Likeness, demands_forecast, demands_now, read_likeness
+from twin.app.likeness import Likeness, read_likeness, traffic_forecast, traffic_now
 from twin.app.settings import Settings
 from twin.app.wiring import link_facts_of, policies_of, state_of
 from twin.store import Store
@@ -45,17 +45,20 @@ def ask_and_record(
     likeness = likeness_of(settings, store, present)
     _ = fork(likeness.snapshot, change)  # refuses what can't be done before any traffic is looked at
     if about - present < NOW_WITHIN:
-        demands, measured = demands_now(likeness, store, present, window)
+        traffic = traffic_now(likeness, store, present, window)
     else:
-        demands, measured = demands_forecast(likeness, forecast_at(store, about)), {}
+        traffic = traffic_forecast(likeness, forecast_at(store, about))
     answer = ask(
         likeness.snapshot,
         change,
-        demands,
+        traffic.demands,
         policies_of(settings),
         asked_at=present,
         about=about,
-        measured=measured or None,
+        measured=traffic.sent_bps if traffic.measured else None,
+        edges=likeness.edges,
+        edge_rates=traffic.entering_leaving(likeness.edges),
+        management=likeness.management,
     )
     with state_of(settings) as state:
         return Asked(answer, state.record_answer(answer))

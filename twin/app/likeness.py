@@ -35,11 +35,12 @@ class NothingStoredError(NettwinError):
 
 @dataclass(frozen=True)
 class Likeness:
-    """A snapshot with what is needed to put traffic on it."""
+    """A snapshot with what is needed to put traffic on it. ``management``: the addresses collectors ask."""
 
     snapshot: Snapshot
     routing: Routing
     edges: tuple[Port, ...]
+    management: tuple[IPv4Address, ...]
 
 
 def read_likeness(store: Reader, devices: tuple[DeviceEntry, ...], facts: LinkFactsTable, at: datetime) -> Likeness:
@@ -57,7 +58,7 @@ def read_likeness(store: Reader, devices: tuple[DeviceEntry, ...], facts: LinkFa
     management = _management(devices)
     snapshot = build_snapshot(at, read, facts, management=management)
     snapshot = replace(snapshot, findings=(*findings, *snapshot.findings))
-    return Likeness(snapshot, route(snapshot), edge_ports(snapshot, management=management))
+    return Likeness(snapshot, route(snapshot), edge_ports(snapshot, management=management), management)
 
 
 def _management(devices: tuple[DeviceEntry, ...]) -> tuple[IPv4Address, ...]:
@@ -98,24 +99,39 @@ def _config(name: str, record: StoredRecord | None, findings: list[Finding]) -> 
         return None
 
 
-def demands_now(
-    likeness: Likeness, store: Reader, at: datetime, window: timedelta
-) -> tuple[Demands, dict[Port, float]]:
-    """The demands behind the counters of the last ``window``, and the load each port sends (bit/s).
+@dataclass(frozen=True)
+class Traffic:
+    """Demands, and what each port carried: by counters now, or as forecast. ``measured``: counters, not a forecast."""
+
+    demands: Demands
+    rates: Mapping[Port, PortRates]
+    measured: bool
+
+    @property
+    def sent_bps(self) -> dict[Port, float]:
+        return {port: r.out_bps for port, r in self.rates.items() if r.out_bps is not None}
+
+    def entering_leaving(self, edges: tuple[Port, ...]) -> dict[Port, tuple[float, float]]:
+        """What enters and leaves at each edge port of which both are known, bit/s."""
+        known = ((port, self.rates.get(port)) for port in edges)
+        return {p: (r.in_bps, r.out_bps) for p, r in known if r and r.in_bps is not None and r.out_bps is not None}
+
+
+def traffic_now(likeness: Likeness, store: Reader, at: datetime, window: timedelta) -> Traffic:
+    """The demands behind the counters of the last ``window``.
 
     Raises:
         NothingStoredError: no interface was polled twice in that window.
         StoreError: the engine failed.
     """
     rates = window_rates(store, at - window, at + timedelta(seconds=1))
-    sent = {port: r.out_bps for port, r in rates.items() if r.out_bps is not None}
-    if not sent:
+    if not any(r.out_bps is not None for r in rates.values()):
         raise NothingStoredError(
             f"no interface was polled twice in the last {window.total_seconds():.0f} s: run nettwin collect"
         )
     last = max(r.last for r in rates.values())
     told = f"counters of the last {window.total_seconds():.0f} s"
-    return estimated(likeness, rates, last, told), sent
+    return Traffic(estimated(likeness, rates, last, told), rates, measured=True)
 
 
 def estimated(
@@ -130,7 +146,7 @@ def estimated(
     return estimate(routing, measured, edge, at=at, source=source, ensemble=ensemble, seed=seed)
 
 
-def demands_forecast(likeness: Likeness, forecast: ForecastAt) -> Demands:
+def traffic_forecast(likeness: Likeness, forecast: ForecastAt) -> Traffic:
     """The demands behind a forecast: the medians, and an ensemble over the forecast's own quantiles.
 
     All series are taken at the same quantile at a time (they rise and fall together), which is the cautious choice
@@ -143,4 +159,5 @@ def demands_forecast(likeness: Likeness, forecast: ForecastAt) -> Demands:
         estimated(likeness, forecast.rates(float(level)), at, source, ensemble=2, seed=i).ensemble
         for i, level in enumerate(FORECAST_LEVELS)
     ]
-    return replace(middle, ensemble=np.concatenate([m for m in members if m is not None]))
+    demands = replace(middle, ensemble=np.concatenate([m for m in members if m is not None]))
+    return Traffic(demands, forecast.rates(0.5), measured=False)
