@@ -214,4 +214,4 @@ def reverse(change: Change, likeness_costs: dict[str, int]) -> Change:
             steps.append(replace(step, cost=likeness_costs[str(step.port)]))
         else:
             raise UsageError(f"{step.port}: its cost before the change is not known")
-    return Change(tuple(steps), f"undo: {change}")
+    return Change(tuple(steps), f"undo {change.name}".strip())
