@@ -144,8 +144,12 @@ def test_what_enters_at_the_origin_arrives_at_the_destination(costs: list[int]) 
         (lambda t: t.drop("chin>nycm"), "has no column chin>nycm"),
         (lambda t: t.with_columns(pl.lit(float("nan"), pl.Float32).alias("chin>nycm")), "missing or negative"),
         (lambda t: t.with_columns(pl.exclude("time") * 0), "holds no traffic"),
+        (lambda t: t.drop("time"), "has no column time"),
+        (lambda t: t.with_columns(pl.col("time").cast(pl.String)), "has a column time of String"),
+        (lambda t: t.with_columns(pl.lit("much").alias("chin>nycm")), "has a column chin>nycm of String"),
+        (lambda t: t.clear(), "must hold 14 days"),
     ],
-    ids=["too short", "a demand missing", "not a number", "all zero"],
+    ids=["too short", "a demand missing", "not a number", "all zero", "no time", "time as text", "text", "no rows"],
 )
 def test_a_demand_file_that_does_not_fit_is_refused(
     change: Callable[[pl.DataFrame], pl.DataFrame], message: str, tmp_path: Path
@@ -154,8 +158,29 @@ def test_a_demand_file_that_does_not_fit_is_refused(
     change(pl.read_parquet(LABS / "abilene-demands.parquet")).write_parquet(file)
     square = _file("square")
     assert square.traffic is not None
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as refused:
+        recording(replace(square, traffic=replace(square.traffic, demands=file)), "sq.yaml")
+    assert str(refused.value).startswith(f"sq.yaml: traffic.demands: {file} ")
+
+
+@pytest.mark.parametrize("content", [b"", b"time,a>b", b"PAR1" + bytes(64)], ids=["empty", "a CSV", "damaged"])
+def test_what_is_no_parquet_file_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "demands.parquet"
+    file.write_bytes(content)
+    square = _file("square")
+    assert square.traffic is not None
+    with pytest.raises(InputError, match=r"^square: traffic\.demands: .* is not a readable parquet file") as refused:
         recording(replace(square, traffic=replace(square.traffic, demands=file)))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("recorded_as", "key"), [("nowhere", "routers.far.recorded_as"), (None, "routers.far")])
+def test_a_router_that_the_demands_do_not_know_is_named(recorded_as: str | None, key: str) -> None:
+    square = _file("square")
+    stranger = replace(square.routers["far"], recorded_as=recorded_as)
+    with pytest.raises(InputError, match=f"knows no '{recorded_as or 'far'}'$") as refused:
+        recording(replace(square, routers={**square.routers, "far": stranger}), "sq.yaml")
+    assert str(refused.value).startswith(f"sq.yaml: {key}: ")
 
 
 @given(st.lists(st.floats(0.0001, 0.02), min_size=20, max_size=200), st.floats(0, 5000))

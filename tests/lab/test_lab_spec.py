@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ BAD = {
         "traffic: {demands: none.parquet}\nrouters:",
         "traffic.demands: there is no file",
     ),
+    "a fortnight that begins on a Tuesday": (
+        "routers:",
+        "traffic: {demands: pair.yaml, begins: 2026-11-24T00:00:00Z}\nrouters:",
+        "traffic.begins: Tuesday 2026-11-24 00:00:00 UTC is not a Monday 00:00 UTC",
+    ),
+    "a Monday that begins elsewhere": (
+        "routers:",
+        "traffic: {demands: pair.yaml, begins: 2026-11-23T00:00:00+01:00}\nrouters:",
+        "traffic.begins: Sunday 2026-11-22 23:00:00 UTC is not",
+    ),
     "too few flows": ("routers:", "traffic: {demands: x, flows: 16}\nrouters:", "greater than or equal to 256"),
     "no room for links": ("routers:", "link_prefix: 10.1.0.0/31\nrouters:", "link_prefix: 10.1.0.0/31 holds no /30"),
 }
@@ -77,6 +88,15 @@ def test_parallel_links_need_names_of_their_own() -> None:
         "left-right",
         "spare",
     ]
+
+
+@pytest.mark.parametrize("begins", ["2026-11-23T00:00:00Z", "2026-11-23T01:00:00+01:00"])
+def test_a_fortnight_begins_on_a_monday_in_utc(begins: str, tmp_path: Path) -> None:
+    file = tmp_path / "pair.yaml"
+    file.write_text(f"{GOOD}traffic: {{demands: pair.yaml, begins: {begins}}}\n", encoding="utf-8")
+    lab = read_lab(file)
+    assert lab.traffic is not None
+    assert lab.traffic.begins == datetime(2026, 11, 23, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("name", ["abilene", "square"])

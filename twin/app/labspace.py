@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,53 @@ import yaml
 
 from twin.app.settings import packaged_configs
 from twin.lab.lab import Access, Lab
+from twin.vocab.errors import UsageError
 
+MARK = ".nettwin-lab"
+SETTINGS, DEVICES, KNOWN_HOSTS = WRITTEN = ("nettwin.yaml", "devices.yaml", "known_hosts")
 SNMP_V3, SNMP_V2C, NETCONF = "lab-v3", "lab-v2c", "lab"
+
+
+@contextmanager
+def claimed_workspace(folder: Path) -> Iterator[None]:
+    """The folder, made and marked as a lab's. Nothing stays of a new one if what is done within fails.
+
+    Raises:
+        UsageError: it holds something that no lab wrote, or can't be written.
+    """
+    _refuse_foreign(folder)
+    known = (folder / MARK).exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).touch()
+    except OSError as problem:
+        raise UsageError(f"--workspace {folder}: can't be written: {problem.strerror}") from problem
+    try:
+        yield
+    except BaseException:
+        if not known:
+            _take_back(folder)
+        raise
+
+
+def _refuse_foreign(folder: Path) -> None:
+    try:
+        found = [p.name for p in folder.iterdir()]
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        raise UsageError(f"--workspace {folder}: can't be used: {problem.strerror}") from problem
+    if found and MARK not in found:
+        raise UsageError(
+            f"--workspace {folder}: holds {min(found)}, which no lab wrote; choose a new or an empty folder"
+        )
+
+
+def _take_back(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for name in (*WRITTEN, MARK):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def write_workspace(lab: Lab, folder: Path, *, inventory: bool, store: dict[str, Any] | None = None) -> Path:
@@ -25,8 +73,8 @@ def write_workspace(lab: Lab, folder: Path, *, inventory: bool, store: dict[str,
     """
     folder.mkdir(parents=True, exist_ok=True)
     access = lab.access()
-    (folder / "known_hosts").write_text("".join(f"[{a.address}]:830 ssh-ed25519 {a.host_key}\n" for a in access))
-    _write(folder / "devices.yaml", _devices(access, folder, inventory))
+    (folder / KNOWN_HOSTS).write_text("".join(f"[{a.address}]:830 ssh-ed25519 {a.host_key}\n" for a in access))
+    _write(folder / DEVICES, _devices(access, folder, inventory))
     return write_settings(lab.name, folder, store or {"engine": "delta"}, allow=[str(lab.plan.gateway.network)])
 
 
@@ -37,14 +85,14 @@ def write_settings(site: str, folder: Path, store: dict[str, Any], *, allow: lis
         "site": {"name": site, "time_zone": "UTC"},
         "data": "data",
         "store": store,
-        "devices": "devices.yaml",
+        "devices": DEVICES,
         "collect": {"every": "10s", "full_every": "60s"},
         "discover": {"allow": allow},
     }
-    _write(folder / "nettwin.yaml", settings)
-    if not (folder / "devices.yaml").exists():
-        _write(folder / "devices.yaml", {"schema_version": 1, "devices": []})
-    return folder / "nettwin.yaml"
+    _write(folder / SETTINGS, settings)
+    if not (folder / DEVICES).exists():
+        _write(folder / DEVICES, {"schema_version": 1, "devices": []})
+    return folder / SETTINGS
 
 
 def _devices(access: tuple[Access, ...], folder: Path, inventory: bool) -> dict[str, Any]:
@@ -63,7 +111,7 @@ def _devices(access: tuple[Access, ...], folder: Path, inventory: bool) -> dict[
             NETCONF: {
                 "user": first.netconf_user,
                 "key_file": str(first.ssh_key_file),
-                "known_hosts": str((folder / "known_hosts").resolve()),
+                "known_hosts": str((folder / KNOWN_HOSTS).resolve()),
             }
         },
     }

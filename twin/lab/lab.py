@@ -6,7 +6,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from twin.lab.plan import RUN, LabPlan, plan
 from twin.lab.ready import Health, Progress, silent
 from twin.lab.spec import LabFile, checked, checked_name
 from twin.lab.stored import recall, remember
+from twin.lab.undisturbed import undisturbed
 from twin.lab.vty import Vty
 from twin.vocab.change import Change
 from twin.vocab.errors import NettwinError, UsageError
@@ -184,7 +185,8 @@ def up(file: LabFile, *, progress: Progress | None = None) -> Lab:
         try:
             _build(file, lab, report)
         except BaseException:
-            teardown.remove(lab.name)
+            with undisturbed():
+                teardown.remove(lab.name)
             raise
     return load(lab.name)
 
@@ -255,6 +257,8 @@ def labs() -> tuple[str, ...]:
 def down(name: str) -> None:
     """Take a lab away: processes, namespaces, interfaces, control groups, files. Works on one left half-way.
 
+    A signal (Ctrl-C) that comes meanwhile is put off until the lab is gone.
+
     Raises:
         UsageError: there is nothing of that name, or no lab can have it.
         NettwinError: not root, another process is at it, or something would not go away.
@@ -265,8 +269,5 @@ def down(name: str) -> None:
     if not teardown.traces(name):
         raise UsageError(f"no lab {name!r} is up here")
     directory = RUN / name
-    if not directory.is_dir():
-        teardown.remove(name)
-        return
-    with _locked(directory):
+    with undisturbed(), _locked(directory) if directory.is_dir() else nullcontext():
         teardown.remove(name)

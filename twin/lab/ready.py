@@ -27,7 +27,7 @@ SYS_NAME = ".1.3.6.1.2.1.1.5.0"
 
 @dataclass(frozen=True)
 class Health:
-    """One router as seen from outside: None = good, text = what is missing."""
+    """One router as seen from outside: None = good, text = what is wrong with it."""
 
     router: str
     address: str
@@ -47,7 +47,7 @@ def silent(*_told: object) -> None:
 
 
 def checks(lab: LabPlan, keys: Keys) -> Mapping[str, Check]:
-    """By name; each looks at one router and says what it lacks."""
+    """By name; each looks at one router and says what is wrong with it."""
     return {
         "routes": lambda r: routes_missing(lab, r),
         "bgp": lambda r: bgp_missing(lab, r),
@@ -61,7 +61,7 @@ def wait(lab: LabPlan, keys: Keys, progress: Progress) -> None:
     """Until every check holds for every router.
 
     Raises:
-        NettwinError: something is still missing after a minute; names the first router and what it lacks.
+        NettwinError: something is still missing after a minute; names the first router and what is wrong with it.
     """
     deadline = time.monotonic() + PATIENCE_S
     for name, check in checks(lab, keys).items():
@@ -101,10 +101,10 @@ def routes_missing(lab: LabPlan, router: RouterPlan) -> str | None:
     try:
         table = rib(router)
     except (NettwinError, OSError) as problem:
-        return f"its RIB ({problem})"
+        return f"does not tell its RIB ({problem})"
     chosen = {prefix for prefix, routes in table.items() if any(r.get("selected") for r in routes)}
     lacking = {str(p) for p in lab.prefixes} - chosen
-    return f"a route to {min(lacking)} ({len(lacking)} in all)" if lacking else None
+    return f"lacks a route to {min(lacking)} ({len(lacking)} in all)" if lacking else None
 
 
 def bgp_missing(lab: LabPlan, router: RouterPlan) -> str | None:
@@ -114,9 +114,9 @@ def bgp_missing(lab: LabPlan, router: RouterPlan) -> str | None:
         with Vty(router.directory, "bgpd") as vty:
             peers = vty.json("show bgp summary json").get("ipv4Unicast", {}).get("peers", {})
     except (NettwinError, OSError) as problem:
-        return f"its BGP sessions ({problem})"
+        return f"does not tell its BGP sessions ({problem})"
     idle = len(lab.routers) - 1 - sum(p["state"] == "Established" for p in peers.values())
-    return f"{idle} BGP sessions" if idle else None
+    return f"lacks {idle} BGP session{'s' if idle > 1 else ''}" if idle else None
 
 
 def snmp_missing(router: RouterPlan, keys: Keys) -> str | None:
@@ -125,8 +125,8 @@ def snmp_missing(router: RouterPlan, keys: Keys) -> str | None:
     try:
         named = run(argv, env=environment(SNMPCONFPATH=str(keys.directory), MIBS=""))
     except NettwinError:
-        return "an SNMP agent that answers"
-    return None if named.strip().strip('"') == router.name else f"its own SNMP agent (found {named.strip()})"
+        return "its SNMP agent does not answer"
+    return None if named.strip().strip('"') == router.name else f"another SNMP agent answers: {named.strip()}"
 
 
 def lldp_missing(router: RouterPlan) -> str | None:
@@ -136,7 +136,7 @@ def lldp_missing(router: RouterPlan) -> str | None:
         for table in json.loads(run(argv) or "{}").get("lldp", []):
             seen |= {entry["name"] for entry in table.get("interface", [])}
     lacking = sorted({w.name for w in router.wires} - seen)
-    return f"an LLDP neighbour on {lacking[0]} ({len(lacking)} in all)" if lacking else None
+    return f"lacks an LLDP neighbour on {lacking[0]} ({len(lacking)} in all)" if lacking else None
 
 
 def netconf_missing(lab: LabPlan, router: RouterPlan) -> str | None:
@@ -144,9 +144,9 @@ def netconf_missing(lab: LabPlan, router: RouterPlan) -> str | None:
     try:
         found = agent_state.states(agent_report(lab)).get(router.name)
     except (NettwinError, OSError) as problem:
-        return f"its agent ({problem})"
+        return f"the lab's agent does not tell ({problem})"
     if pid_of(lab, AGENT) is None:
-        return f"its agent, which has ended: {last_words(lab, AGENT)}"
+        return f"the lab's agent has ended: {last_words(lab, AGENT)}"
     if found is None:
-        return "its agent"
-    return found.error or (None if found.session else "a NETCONF session")
+        return "the lab's agent does not know it yet"
+    return found.error or (None if found.session else "lacks a NETCONF session")

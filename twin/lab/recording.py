@@ -16,13 +16,14 @@ import numpy.typing as npt
 import polars as pl
 
 from twin.lab.routing import directed_links, shares
-from twin.lab.spec import LabFile
+from twin.lab.spec import LabFile, Traffic
 from twin.vocab.errors import InputError, Place
 
 Floats = npt.NDArray[np.float64]
 A_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 RECORDED_FROM = datetime(2004, 3, 1, tzinfo=UTC)
 FORTNIGHT = timedelta(days=14)
+TIME = "time"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,49 +102,84 @@ def history(lab: LabFile, start: datetime, end: datetime, step: timedelta = time
     return recording(lab).means(start, end, step)
 
 
+class _MisfitError(Exception):
+    """What keeps a demand file from fitting the lab; ``router``: whose columns it lacks, by its place in the lab."""
+
+    def __init__(self, message: str, router: int | None = None) -> None:
+        super().__init__(message)
+        self.router = router
+
+
 @lru_cache(maxsize=4)
 def _read(path: Path, recorded_as: tuple[str, ...]) -> tuple[Floats, float]:
     """[t, n, n] in the file's unit, and the seconds between rows."""
     try:
         table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as problem:
-        raise InputError(Place(path), f"not a readable parquet file: {problem}") from problem
+        raise _MisfitError(f"is not a readable parquet file: {str(problem).partition(chr(10))[0]}") from problem
+    ends = {end for name in table.columns for end in name.split(">")}
+    if unknown := [i for i, name in enumerate(recorded_as) if name not in ends]:
+        raise _MisfitError(f"knows no {recorded_as[unknown[0]]!r}", router=unknown[0])
     n = len(recorded_as)
     matrix = np.zeros((table.height, n, n))
     for i, j in zip(*np.nonzero(~np.eye(n, dtype=bool)), strict=True):
-        name = f"{recorded_as[i]}>{recorded_as[j]}"
-        if name not in table.columns:
-            raise InputError(Place(path), f"has no column {name}")
-        matrix[:, i, j] = table[name].to_numpy()
-    return matrix, _checked_step(path, table, matrix)
+        matrix[:, i, j] = _column(table, f"{recorded_as[i]}>{recorded_as[j]}")
+    return matrix, _checked_step(table, matrix)
 
 
-def _checked_step(path: Path, table: pl.DataFrame, matrix: Floats) -> float:
-    times = table["time"].to_numpy().astype("datetime64[us]")
+def _column(table: pl.DataFrame, name: str) -> npt.NDArray[np.generic]:
+    if name not in table.columns:
+        raise _MisfitError(f"has no column {name}")
+    column = table[name]
+    if not (column.dtype == pl.Datetime if name == TIME else column.dtype.is_numeric()):
+        raise _MisfitError(f"has a column {name} of {column.dtype}")
+    return column.to_numpy()
+
+
+def _checked_step(table: pl.DataFrame, matrix: Floats) -> float:
+    times = _column(table, TIME).astype("datetime64[us]")
     steps = np.unique(np.diff(times))
     whole = len(steps) == 1 and len(times) * steps[0] == np.timedelta64(FORTNIGHT)
     if not whole or times[0] != np.datetime64(RECORDED_FROM.replace(tzinfo=None)):
-        raise InputError(Place(path), f"must hold 14 days from {RECORDED_FROM:%Y-%m-%d %H:%M} in equal steps")
+        raise _MisfitError(f"must hold 14 days from {RECORDED_FROM:%Y-%m-%d %H:%M} in equal steps")
     if not np.isfinite(matrix).all() or (matrix < 0).any():
-        raise InputError(Place(path), "holds a demand that is missing or negative")
+        raise _MisfitError("holds a demand that is missing or negative")
     return float(steps[0] / np.timedelta64(1, "s"))
 
 
-def recording(lab: LabFile) -> Recording:
+def recording(lab: LabFile, source: Path | str | None = None) -> Recording:
     """The lab's demands, scaled so that the busiest link peaks at the file's ``peak_utilisation``.
 
+    Args:
+        source: the lab file, to be named in complaints; the lab's name if None.
+
     Raises:
-        InputError: the lab file asks for no traffic, or the demand file does not fit it.
+        InputError: the lab file asks for no traffic, or the demand file does not fit it; names the lab file's key.
     """
+    named = source or lab.name
     if lab.traffic is None:
-        raise InputError(Place(lab.name, key="traffic"), "this lab has no traffic")
-    names = tuple(router.recorded_as or name for name, router in lab.routers.items())
-    matrix, step = _read(lab.traffic.demands, names)
+        raise InputError(Place(named, key="traffic"), "this lab has no traffic")
+    try:
+        matrix, step = _scaled(lab, lab.traffic)
+    except _MisfitError as problem:
+        key = "traffic.demands" if problem.router is None else _naming_key(lab, problem.router)
+        raise InputError(Place(named, key=key), f"{lab.traffic.demands} {problem}") from problem
+    return Recording(tuple(lab.routers), matrix, step, lab.traffic.begins or A_MONDAY)
+
+
+def _scaled(lab: LabFile, traffic: Traffic) -> tuple[Floats, float]:
+    """[t, n, n] in bit/s, and the seconds between rows."""
+    matrix, step = _read(traffic.demands, tuple(router.recorded_as or name for name, router in lab.routers.items()))
     peak = utilisations(lab, matrix).max(initial=0.0)
     if peak <= 0:
-        raise InputError(Place(lab.traffic.demands), "holds no traffic between the lab's routers")
-    factor = lab.traffic.peak_utilisation / peak
-    return Recording(tuple(lab.routers), matrix * factor, step, lab.traffic.begins or A_MONDAY)
+        raise _MisfitError("holds no traffic between the lab's routers")
+    return matrix * (traffic.peak_utilisation / peak), step
+
+
+def _naming_key(lab: LabFile, index: int) -> str:
+    """The lab file's key that says whose columns a router plays."""
+    name, router = list(lab.routers.items())[index]
+    return f"routers.{name}.recorded_as" if router.recorded_as else f"routers.{name}"
 
 
 def utilisations(lab: LabFile, matrix_bps: Floats) -> Floats:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import field
+from datetime import UTC, time
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -158,10 +159,18 @@ def _complaints(lab: LabFile) -> Iterator[tuple[str, str]]:
     yield from _repeated("links", "link", (link.title for link in lab.links))
     yield from _repeated("routers", "loopback", (r.loopback for r in lab.routers.values()))
     yield from _prefix_complaints(lab)
-    if lab.traffic is not None and not lab.traffic.demands.is_file():
-        yield "traffic.demands", f"there is no file {lab.traffic.demands}"
+    if lab.traffic is not None:
+        yield from _traffic_complaints(lab.traffic)
     for island in _islands(lab)[1:]:
         yield "links", f"no link leads from {next(iter(lab.routers))} to {', '.join(sorted(island))}"
+
+
+def _traffic_complaints(traffic: Traffic) -> Iterator[tuple[str, str]]:
+    if not traffic.demands.is_file():
+        yield "traffic.demands", f"there is no file {traffic.demands}"
+    begins = traffic.begins and traffic.begins.astimezone(UTC)
+    if begins and (begins.weekday() or begins.time() != time()):
+        yield "traffic.begins", f"{begins:%A %Y-%m-%d %H:%M:%S} UTC is not a Monday 00:00 UTC"
 
 
 def _link_complaints(lab: LabFile, key: str, link: LabLink) -> Iterator[tuple[str, str]]:

@@ -164,13 +164,25 @@ class Stop:
 
 
 class Terminable:
-    """Within it, SIGTERM ends the work as Ctrl-C does, cleaning up included."""
+    """Within it, SIGTERM and SIGHUP (a lost terminal) end the work as Ctrl-C does, cleaning up included.
+
+    They act once: a burst of them does not cut the cleaning up short. What is ignored (nohup) stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGTERM, self._end)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._end)
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        if not self._asked:
+            self._asked = True
+            raise KeyboardInterrupt

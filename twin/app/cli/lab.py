@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from twin.app.cli.common import JsonOption, Screen, progress, screen
+from twin.app.cli.common import JsonOption, Screen, Steps, Terminable, progress, screen
 from twin.app.render import bits, table, to_json
-from twin.vocab.errors import EXIT_ERROR
+from twin.vocab.errors import EXIT_ERROR, NettwinError, UsageError
 
 if TYPE_CHECKING:
     from twin.lab.lab import Lab, Status
+    from twin.lab.spec import LabFile
 
 app = typer.Typer(no_args_is_help=True, help="Real routers (FRR, net-snmp, lldpd, netconfd) in network namespaces.")
 
@@ -37,21 +39,39 @@ def up(
         Path | None, typer.Option(help="Write settings, inventory and keys' places for this lab into this folder.")
     ] = None,
 ) -> None:
-    """Bring a lab up and wait until its routes, agents and neighbours are there. Needs root."""
-    from twin.app.labspace import write_workspace
-    from twin.lab.lab import up as bring_up
+    """Bring a lab up and wait until its routes, agents and neighbours are there. Needs root.
+
+    An error, Ctrl-C or a lost terminal takes away what there is of it.
+    """
+    from twin.app.labspace import claimed_workspace
+    from twin.lab.recording import recording
     from twin.lab.spec import read_lab
 
     spec = read_lab(file)
-    with progress(f"lab {spec.name}") as steps:
-        lab = bring_up(spec, progress=lambda what, done, total: steps(done, total, what))
-        if traffic and spec.traffic is not None:
-            lab.start_traffic()
+    if spec.traffic is not None:
+        recording(spec, file)
+    claimed = claimed_workspace(workspace) if workspace is not None else nullcontext()
+    with Terminable(), claimed, progress(f"lab {spec.name}") as steps:
+        settings = _bring_up(spec, steps, workspace, traffic=traffic and spec.traffic is not None)
         steps.finish(f"{len(spec.routers)} routers are up")
-    show = screen()
-    if workspace is not None:
-        settings = write_workspace(lab, workspace, inventory=True)
-        show.out.print(f"settings for it: nettwin --help; export NETTWIN_SETTINGS={settings}", soft_wrap=True)
+    if settings is not None:
+        screen().out.print(f"settings for it: nettwin --help; export NETTWIN_SETTINGS={settings}", soft_wrap=True)
+
+
+def _bring_up(spec: LabFile, steps: Steps, workspace: Path | None, *, traffic: bool) -> Path | None:
+    """The lab whole, its traffic and its settings file with it; or nothing of it."""
+    from twin.app.labspace import write_workspace
+    from twin.lab.lab import down as take_down
+    from twin.lab.lab import up as bring_up
+
+    lab = bring_up(spec, progress=lambda what, done, total: steps(done, total, what))
+    try:
+        if traffic:
+            lab.start_traffic()
+        return write_workspace(lab, workspace, inventory=True) if workspace is not None else None
+    except BaseException:
+        take_down(spec.name)
+        raise
 
 
 @app.command()
@@ -73,7 +93,7 @@ def _print_status(show: Screen, found: Status) -> None:
         (
             r.router,
             r.address,
-            *(Text(f"no {x}", "red") if x else good for x in (r.routes, r.bgp, r.snmp, r.lldp, r.netconf)),
+            *(Text(x, "red") if x else good for x in (r.routes, r.bgp, r.snmp, r.lldp, r.netconf)),
         )
         for r in found.routers
     ]
@@ -125,22 +145,42 @@ def apply(
 
 @app.command()
 def down(
-    lab: Annotated[
-        str | None, typer.Argument(metavar="LAB", help="A lab file or a lab's name; all labs if left out.")
-    ] = None,
+    lab: Annotated[str | None, typer.Argument(metavar="LAB", help="A lab file or a lab's name.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Take every lab of this machine away.")] = False,
 ) -> None:
     """Take a lab away: processes, namespaces, interfaces, control groups and files. Works on one left half-way."""
     from twin.lab.lab import down as take_down
-    from twin.lab.lab import labs
 
-    names = [_name(lab)] if lab is not None else list(labs())
     show = screen()
+    names = _to_take_down(lab, every=every)
     if not names:
         show.out.print("no lab is up")
+    failed = False
     for name in names:
-        with progress(f"taking {name} down"):
-            take_down(name)
-        show.out.print(f"{name}: nothing of it is left")
+        try:
+            with progress(f"taking {name} down"):
+                take_down(name)
+            show.out.print(f"{name}: nothing of it is left")
+        except NettwinError as problem:
+            if not every:
+                raise
+            show.error(f"nettwin: {problem}")
+            failed = True
+    if failed:
+        raise typer.Exit(EXIT_ERROR)
+
+
+def _to_take_down(lab: str | None, *, every: bool) -> tuple[str, ...]:
+    from twin.lab.lab import labs
+
+    if lab is not None and every:
+        raise UsageError("name a lab or say --all, not both")
+    if lab is not None:
+        return (_name(lab),)
+    if not every:
+        there = ", ".join(labs())
+        raise UsageError(f"name the lab to take down, or say --all; up here: {there or 'none'}")
+    return labs()
 
 
 def _name(lab: str) -> str:
