@@ -22,6 +22,7 @@ from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c
 
 PROFILES = Path(__file__).parents[2] / "configs" / "profiles"
 SNMPD_CONF = """
+include_ifmib_iface_prefix lo
 agentAddress udp:127.0.0.1:{port}
 rocommunity public
 rocommunity narrow default .1.3.6.1.2.1.2.1

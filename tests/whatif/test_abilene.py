@@ -38,10 +38,10 @@ def abilene() -> Snapshot:
 
 @cache
 def matrix(hour: int) -> Floats:
-    """Mbit/s, devices in sorted order."""
+    """bit/s, devices in sorted order."""
     row = pl.read_parquet(LABS / "abilene-demands.parquet").row(12 * hour, named=True)
     names = sorted(abilene().devices)
-    return np.array([[row.get(f"{a}>{b}", 0.0) for b in names] for a in names])
+    return 1e6 * np.array([[row.get(f"{a}>{b}", 0.0) for b in names] for a in names])
 
 
 @cache
