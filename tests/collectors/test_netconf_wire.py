@@ -101,13 +101,13 @@ def _accept(listener: socket.socket, key: Any, state: Server, transports: list[A
             connection, _ = listener.accept()
         except OSError:
             return
-        transport = paramiko.Transport(connection)
-        transports.append(transport)
-        transport.add_server_key(key)
         try:
+            transport = paramiko.Transport(connection)
+            transports.append(transport)
+            transport.add_server_key(key)
             transport.start_server(server=_Door())
             channel = transport.accept(2)
-        except (paramiko.SSHException, EOFError):
+        except (paramiko.SSHException, EOFError, OSError):  # the client hung up, as some tests want
             continue
         if channel is not None:
             threading.Thread(target=_serve, args=(channel, state), daemon=True).start()
