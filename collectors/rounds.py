@@ -223,6 +223,8 @@ class Poller:
                 await reader.run()
         except TimeoutError:
             reader.cut_short(f"stopped after {1.25 * deadline:g} s")
+        finally:
+            agent.close()
         reading = reader.reading
         if reading is None:
             raise PollError("silent", "no answer")

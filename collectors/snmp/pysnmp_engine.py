@@ -26,7 +26,7 @@ from pysnmp.smi.error import SmiError
 from collectors.failures import PollError
 from collectors.snmp.walk import TooBigError, Varbinds, walk_columns
 from collectors.snmp.wire import Agent, Oid, Value, Walk
-from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c, SnmpV3
+from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV1, SnmpV2c, SnmpV3
 
 logging.getLogger("pysnmp").addHandler(logging.NullHandler())
 
@@ -86,11 +86,13 @@ class PysnmpEngine:
         if device.snmp is None:
             raise PollError("error", "no SNMP access configured")
         credentials = device.snmp.credentials
+        if isinstance(credentials, SnmpV1):
+            raise PollError("error", "the pysnmp engine asks by versions 2c and 3 only: use the fast one for version 1")
         _refuse_unusable(credentials)
         engine = self._engine_for(credentials).engine
         try:
             name = await _configure(engine, device.address, device.snmp, _credentials(credentials))
-            probe = await _probe(engine, device.address, device.snmp)
+            probe = await _probe(engine, device.address, device.snmp, credentials)
         except PySnmpError as problem:
             raise PollError("error", f"can't ask {device.address}: {_configuration_problem(problem)}") from None
         except PyAsn1Error:
@@ -159,6 +161,9 @@ class _PysnmpAgent:
             self._bulk, columns, repetitions=self.access.repetitions, rows=rows, max_rows=max_rows, until=until
         )
 
+    def close(self) -> None:
+        """All agents share the engine's sockets: nothing to give back."""
+
     async def _get(self, oids: Sequence[Oid]) -> Varbinds:
         return await self._ask(GetCommandGenerator().send_varbinds, (_names(oids),))
 
@@ -226,9 +231,9 @@ async def _configure(engine: Any, address: str, access: SnmpAccess, credentials:
     return str(CommandGeneratorLcdConfigurator().configure(engine, credentials, target)[0])
 
 
-async def _probe(engine: Any, address: str, access: SnmpAccess) -> str | None:
+async def _probe(engine: Any, address: str, access: SnmpAccess, credentials: SnmpV2c | SnmpV3) -> str | None:
     """A target by which an unknown user asks, where a wrong privacy passphrase would look like silence."""
-    if isinstance(access.credentials, SnmpV2c) or access.credentials.privacy_passphrase is None:
+    if isinstance(credentials, SnmpV2c) or credentials.privacy_passphrase is None:
         return None
     stranger = UsmUserData("nettwin-unknown")  # noqa: S509 - it is meant to be turned away
     return await _configure(engine, address, replace(access, retries=0), stranger)

@@ -12,7 +12,7 @@ import numpy as np
 from collectors.failures import PollError
 from collectors.profiles import Profile, ProfileSet, Round, Subject, Table
 from collectors.profiles import Value as Wanted
-from collectors.snmp.rows import Cut, Reading, Rows, System, evaluate, rows_of, split_columns, text_of
+from collectors.snmp.rows import Cut, Reading, Rows, System, evaluate, rows_of, text_of
 from collectors.snmp.walk import OUT_OF_TIME
 from collectors.snmp.wire import Agent, Oid, Value
 from twin.vocab.inventory import Device, SnmpAccess
@@ -160,9 +160,10 @@ class Reader:
     ) -> np.datetime64:
         guess = self.sizes.get((self.device.name, name), FIRST_GUESS)
         walk = await self.agent.walk(oids, rows=guess, max_rows=self._access.max_rows, until=self.until)
-        self._values += len(walk.varbinds)
+        self._values += len(walk)
         self._cut += [Cut(name, subject, cut) for cut in walk.cut]
-        columns.update(split_columns(walk.varbinds, oids))
+        for oid, column in walk.columns.items():
+            columns[oid] = dict(zip(column.instances, column.values, strict=True))
         return walk.at
 
 

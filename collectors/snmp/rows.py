@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any, TypeAlias
@@ -185,15 +185,3 @@ def _part(kind: IndexType, arcs: Oid) -> Any:
     if any(arc > 255 for arc in octets):
         return None
     return IPv4Address(bytes(octets)) if kind == "address" else bytes(octets)
-
-
-def split_columns(varbinds: Iterable[tuple[Oid, Value]], prefixes: Iterable[Oid]) -> dict[Oid, dict[Oid, Value]]:
-    """Walked varbinds -> values by column and instance."""
-    columns: dict[Oid, dict[Oid, Value]] = {prefix: {} for prefix in prefixes}
-    lengths = sorted({len(prefix) for prefix in columns})
-    for oid, value in varbinds:
-        for length in lengths:
-            if (column := columns.get(oid[:length])) is not None:
-                column[oid[length:]] = value
-                break
-    return columns

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 
 from collectors.failures import PollError
-from collectors.snmp.wire import Oid, Value, Walk, dotted
+from collectors.snmp.wire import Column, Oid, Value, Walk, dotted
 from twin.vocab.time import instant, now
 
 Varbinds: TypeAlias = Sequence[tuple[Oid, Value | None]]
@@ -33,9 +33,14 @@ class TooBigError(Exception):
 class _Column:
     prefix: Oid
     cursor: Oid
-    rows: int = 0
+    instances: list[Oid] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
     open: bool = True
     cut: str = ""
+
+    @property
+    def rows(self) -> int:
+        return len(self.values)
 
     def accept(self, oid: Oid, value: Value | None, max_rows: int) -> bool:
         """Whether the varbind belongs to this column; closes the column where it ends."""
@@ -48,7 +53,8 @@ class _Column:
         if self.rows >= max_rows:
             return self.close(f"{dotted(self.prefix)} has more than {max_rows} rows")
         self.cursor = oid
-        self.rows += 1
+        self.instances.append(oid[len(self.prefix) :])
+        self.values.append(value)
         return True
 
     def close(self, cut: str) -> bool:
@@ -77,7 +83,7 @@ async def walk_columns(
         await state.drain(group, expected)
         expected = max(c.rows for c in group) + 1
     cuts = tuple(dict.fromkeys(c.cut for c in open_columns if c.cut))
-    return Walk(tuple(state.received), state.at, cuts)
+    return Walk({c.prefix: Column(c.instances, c.values) for c in open_columns}, state.at, cuts)
 
 
 def _groups(columns: Sequence[_Column]) -> list[Sequence[_Column]]:
@@ -94,7 +100,7 @@ class _State:
         self.most = repetitions
         self.max_rows = max_rows
         self.until = until
-        self.received: list[tuple[Oid, Value]] = []
+        self.received = False
         self.at: np.datetime64 = instant(now())
 
     async def drain(self, group: Sequence[_Column], expected: int) -> None:
@@ -119,8 +125,7 @@ class _State:
         if not answer:
             _close(asked, "the agent sent an empty response")
         for position, (oid, value) in enumerate(answer):
-            if asked[position % len(asked)].accept(oid, value, self.max_rows) and value is not None:
-                self.received.append((oid, value))
+            self.received |= asked[position % len(asked)].accept(oid, value, self.max_rows)
 
     def _shrink(self, wanted: int, asked: Sequence[_Column], problem: PollError) -> None:
         """Ask for less; when that was the least already, end the walk and keep what came."""

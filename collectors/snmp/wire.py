@@ -5,7 +5,7 @@ An engine that is faster than pysnmp replaces it by offering the same ``Engine``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -18,15 +18,37 @@ Value: TypeAlias = int | bytes | Oid
 
 
 @dataclass(frozen=True)
+class Column:
+    """One column as walked: the instances (sub-identifiers after the column's own, strictly increasing), their values.
+
+    Columns with the same instances may share one ``instances`` object.
+    """
+
+    instances: Sequence[Oid] = ()
+    values: Sequence[Value] = ()
+
+
+@dataclass(frozen=True)
 class Walk:
-    """What came of walking some columns, in the order received, and when the last response came (UTC).
+    """What came of walking some columns (each one asked for is there), and when the last response came (UTC).
 
     ``cut`` says why it is not all there is (agent looping, silent, or more rows than allowed); empty = complete.
     """
 
-    varbinds: tuple[tuple[Oid, Value], ...]
+    columns: Mapping[Oid, Column]
     at: np.datetime64
     cut: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """How many values there are."""
+        return sum(len(column.values) for column in self.columns.values())
+
+    @property
+    def varbinds(self) -> Iterator[tuple[Oid, Value]]:
+        """Object identifiers with their values, column by column."""
+        for prefix, column in self.columns.items():
+            for instance, value in zip(column.instances, column.values, strict=True):
+                yield prefix + instance, value
 
 
 class Agent(Protocol):
@@ -47,6 +69,10 @@ class Agent(Protocol):
             max_rows: how many to accept in a column.
             until: when to stop and return what came (time.monotonic).
         """
+        ...
+
+    def close(self) -> None:
+        """Give back what this conversation holds; what was learnt about the device stays with the engine."""
         ...
 
 

@@ -55,6 +55,9 @@ class CannedAgent:
     async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int, until: float) -> Walk:
         return await walk_columns(self.bulk, columns, repetitions=25, rows=rows, max_rows=max_rows, until=until)
 
+    def close(self) -> None:
+        pass
+
     async def bulk(self, oids: Sequence[Oid], repetitions: int) -> list[tuple[Oid, Value | None]]:
         self.asked += oids
         ordered = sorted(self.table)

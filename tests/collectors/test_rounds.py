@@ -89,6 +89,8 @@ class _Stalling:
     async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int, until: float) -> Any:
         await asyncio.sleep(3600)
 
+    def close(self) -> None: ...
+
 
 class _StallingEngine:
     def __init__(self, table: Table) -> None:

@@ -22,6 +22,13 @@ class Secret:
 
 
 @dataclass(frozen=True)
+class SnmpV1:
+    """Community access of old equipment: no GETBULK, no Counter64 (RFC 1157)."""
+
+    community: Secret
+
+
+@dataclass(frozen=True)
 class SnmpV2c:
     """Community access (RFC 3584)."""
 
@@ -30,25 +37,35 @@ class SnmpV2c:
 
 @dataclass(frozen=True)
 class SnmpV3:
-    """User-based security (RFC 3414, RFC 3826, RFC 7860). No passphrase = that service is off."""
+    """User-based security (RFC 3414, RFC 3826, RFC 7860). No passphrase = that service is off.
+
+    ``key_extension``: how AES-192/256 keys are lengthened beyond the digest: ``reeder``
+    (draft-reeder-snmpv3-usm-3desede, as Cisco and most others do) or ``blumenthal`` (draft-blumenthal-aes-usm-04).
+    """
 
     user: str
     auth: Literal["MD5", "SHA", "SHA-224", "SHA-256", "SHA-384", "SHA-512"] = "SHA-256"
     auth_passphrase: Secret | None = None
     privacy: Literal["AES-128", "AES-192", "AES-256", "DES"] = "AES-128"
     privacy_passphrase: Secret | None = None
+    key_extension: Literal["reeder", "blumenthal"] = "reeder"
 
 
 @dataclass(frozen=True)
 class SnmpAccess:
-    """How to ask one device by SNMP. Seconds; ``max_rows`` bounds any one table walk."""
+    """How to ask one device by SNMP. Seconds; ``max_rows`` bounds any one table walk.
 
-    credentials: SnmpV2c | SnmpV3
+    ``unconnected``: the device answers from another address than it is asked at (some Junipers do, snmp_exporter issue
+    1186); its answers are then told by request-id (and by v3's digest) alone.
+    """
+
+    credentials: SnmpV1 | SnmpV2c | SnmpV3
     port: int = 161
     timeout: float = 2.0
     retries: int = 2
     repetitions: int = 25
     max_rows: int = 5000
+    unconnected: bool = False
 
 
 @dataclass(frozen=True)

@@ -73,12 +73,40 @@ KINDS: dict[str, Kind] = {
             ("device",),
             {
                 "uptime_cs": Field("int", "centiseconds"),
+                # more clocks that a reboot sets back: hrSystemUptime (RFC 2790), snmpEngineBoots and snmpEngineTime
+                # (RFC 3411); sysUpTime alone also falls when only the agent restarts
+                "host_uptime_cs": Field("int", "centiseconds"),
+                "engine_boots": Field("int"),
+                "engine_time_s": Field("int", "s"),
                 "cpu_time_us": _counter("microseconds"),
                 "cpu_percent": Field("float", "percent"),
                 "memory_used_bytes": Field("int", "bytes"),
                 "memory_total_bytes": Field("int", "bytes"),
             },
         ),
+        Kind("processor", ("device", "processor"), {"load_percent": Field("float", "percent")}),
+        Kind(
+            "memory_pool",
+            ("device", "pool"),
+            {"used_bytes": Field("int", "bytes"), "total_bytes": Field("int", "bytes")},
+        ),
+        # type: temperature, voltage, current, power, fan_speed, optical_power, bias, osnr, pre_fec_ber ...;
+        # status as entPhySensorOperStatus (RFC 3433): 1 ok, 2 unavailable, 3 nonoperational; interface: the port it
+        # belongs to, "" if to none; low and high: the device's own thresholds
+        Kind(
+            "sensor",
+            ("device", "sensor"),
+            {
+                "value": Field("float"),
+                "type": Field("str"),
+                "unit": Field("str"),
+                "status": Field("int"),
+                "interface": Field("str"),
+                "low": Field("float"),
+                "high": Field("float"),
+            },
+        ),
+        Kind("isis_neighbor", ("device", "neighbor"), {"state": Field("int")}),
         Kind("ospf_neighbor", ("device", "neighbor"), {"state": Field("int"), "events": _counter("events")}),
         Kind(
             "bgp_peer",
@@ -95,8 +123,13 @@ KINDS: dict[str, Kind] = {
                 "reason": Field("str"),
                 "seconds": Field("float", "s"),
                 "values": Field("int"),
+                "requests": Field("int"),
+                "retries": Field("int"),
             },
         ),
+        # what happened, told by a device (trap, notification) or noticed (discovery, polling). event: linkDown,
+        # coldStart, device_new ...; subject: the interface, peer or address it is about, "" if the whole device
+        Kind("event", ("device", "event", "subject"), {"source": Field("str"), "detail": Field("str")}),
         # documents: configuration (secrets already hashed), observed topology
         Kind("record", ("device", "record"), {"content": Field("str"), "sha256": Field("str")}),
         # at = the time forecast for; issued_us = when it was said (UTC microseconds since 1970)
