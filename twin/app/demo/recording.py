@@ -128,7 +128,8 @@ class RecordedNetwork:
     def _write_span(self, store: Store, start: datetime | None, end: datetime) -> int:
         blocks = []
         for kind in POLLED:
-            block = to_block(kind, pl.read_parquet(self.source / f"{kind}.parquet"), tuple(KINDS[kind].fields))
+            frame = pl.read_parquet(self.source / f"{kind}.parquet")
+            block = to_block(kind, frame, tuple(name for name in KINDS[kind].fields if name in frame.columns))
             rows = block.at < instant(end)
             rows &= block.at >= instant(start) if start else np.ones(len(block), dtype=bool)
             if rows.any():
