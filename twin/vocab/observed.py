@@ -56,6 +56,17 @@ class BgpPeer:
 
 
 @dataclass(frozen=True)
+class ObservedBundle:
+    """One aggregate (IEEE 802.1AX, ifStackTable) and the interfaces configured into it, up or not, by name.
+
+    A member that the aggregate does not use (LACP took it out) is left out by whoever knows it.
+    """
+
+    name: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ObservedDevice:
     """All of it, for one device at one time. ``name``: the inventory's; ``system_name``: its own sysName.
 
@@ -72,6 +83,7 @@ class ObservedDevice:
     ospf: tuple[OspfNeighbor, ...] = ()
     bgp: tuple[BgpPeer, ...] = ()
     routes: dict[str, int] = field(default_factory=dict)
+    bundles: tuple[ObservedBundle, ...] = ()
     flags: tuple[str, ...] = ()
 
     def interface(self, name: str) -> ObservedInterface | None:
