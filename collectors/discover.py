@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from collectors.rounds import Round
+from collectors.results import Round
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device
 from twin.vocab.observed import LldpNeighbor, ObservedDevice

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 FailureStatus = Literal["silent", "auth", "refused", "error"]
 Protocol = Literal["snmp", "netconf"]
 
@@ -14,7 +16,8 @@ class Failed:
     """A device that gave nothing in this round by one protocol.
 
     ``silent`` no answer in time; ``auth`` wrong user, key, passphrase or host key; ``refused`` it answered and
-    declined; ``error`` anything else. Over SNMPv2c a wrong community looks silent: agents don't answer it (RFC 3584).
+    declined; ``error`` anything else. ``at``: when asking began (UTC). Over SNMPv2c a wrong community looks silent:
+    agents don't answer it (RFC 3584).
     """
 
     device: str
@@ -22,6 +25,7 @@ class Failed:
     status: FailureStatus
     reason: str
     seconds: float
+    at: np.datetime64 | None = None
 
 
 class PollError(Exception):

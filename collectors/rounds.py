@@ -5,110 +5,38 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-import numpy as np
 import structlog
 
 from collectors import chain
-from collectors.failures import Failed, FailureStatus, PollError, Protocol
+from collectors.failures import Failed, PollError, Protocol
+from collectors.gate import Gate
 from collectors.netconf import decode as netconf
 from collectors.netconf.wire import Replies, Sessions
+from collectors.pace import Breaker
 from collectors.profiles import ProfileSet
+from collectors.results import Polled, Round, Status
 from collectors.snmp import decode as snmp
 from collectors.snmp.pysnmp_engine import PysnmpEngine
-from collectors.snmp.read import Reader, Sizes
+from collectors.snmp.read import SYS_UPTIME, Reader, Sizes
 from collectors.snmp.wire import Engine
-from twin.vocab.blocks import Block, concat
+from collectors.watch import Deliver, Nudges, Progress, Timing, Watch
+from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device
 from twin.vocab.observed import LINKS_MAY_LACK, ObservedDevice
 from twin.vocab.time import instant, now
 
-Status = Literal["ok", "partial"] | FailureStatus
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Polled:
-    """What one device gave by one protocol. ``values``: how many were read; ``flags``: what is missing and why.
-
-    ``observed`` is None in fast rounds. ``documents``: by name, ``config`` is the running configuration as sent
-    (secrets included: hash them before they are stored).
-    """
-
-    device: str
-    protocol: Protocol
-    blocks: tuple[Block, ...]
-    observed: ObservedDevice | None
-    documents: Mapping[str, str]
-    seconds: float
-    values: int
-    flags: tuple[str, ...] = ()
-
-    @property
-    def status(self) -> Status:
-        return "partial" if self.flags else "ok"
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round: when it began (UTC), and per device what each protocol gave."""
-
-    at: np.datetime64
-    results: Mapping[str, tuple[Polled | Failed, ...]]
-
-    def blocks(self) -> list[Block]:
-        """All samples, one block a kind, and a ``poll`` block with a row for each device and protocol."""
-        by_kind: dict[str, list[Block]] = {}
-        for result in self._all():
-            for block in result.blocks if isinstance(result, Polled) else ():
-                by_kind.setdefault(block.kind, []).append(block)
-        return [*(concat(blocks) for blocks in by_kind.values()), *self._poll_block()]
-
-    def observed(self) -> dict[str, ObservedDevice]:
-        """Each device as observed in this round; by SNMP if it answered, else by NETCONF."""
-        found: dict[str, ObservedDevice] = {}
-        for result in self._all():
-            if isinstance(result, Polled) and result.observed and result.device not in found:
-                found[result.device] = result.observed
-        return found
-
-    def documents(self) -> dict[str, dict[str, str]]:
-        """Documents by device and name."""
-        found: dict[str, dict[str, str]] = {}
-        for result in self._all():
-            if isinstance(result, Polled) and result.documents:
-                found.setdefault(result.device, {}).update(result.documents)
-        return found
-
-    def failures(self) -> list[Failed]:
-        return [result for result in self._all() if isinstance(result, Failed)]
-
-    def _all(self) -> list[Polled | Failed]:
-        return [result for results in self.results.values() for result in results]
-
-    def _poll_block(self) -> list[Block]:
-        rows = [
-            {
-                "device": result.device,
-                "protocol": result.protocol,
-                "status": result.status,
-                "reason": "; ".join(result.flags) if isinstance(result, Polled) else result.reason,
-                "seconds": result.seconds,
-                "values": result.values if isinstance(result, Polled) else 0,
-            }
-            for result in self._all()
-        ]
-        return [Block.from_rows("poll", rows, self.at)] if rows else []
-
-
-Progress = Callable[[Polled | Failed], None]
+Heard = Callable[[Polled | Failed], None]
+_RANK = {"high": 1, "normal": 2, "low": 3}
+_URGENT = 0
 
 
 @dataclass(frozen=True)
@@ -116,17 +44,28 @@ class _Job:
     device: str
     protocol: Protocol
     poll: Callable[[], Awaitable[Polled]]
-    gate: asyncio.Semaphore
+    probe: Callable[[], Awaitable[None]]
+    gate: Gate
+    rank: int
+
+    @property
+    def key(self) -> tuple[str, Protocol]:
+        return self.device, self.protocol
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much at once, and how long. Seconds are for one device and protocol."""
+    """How much at once, and how long. Seconds are for one device and protocol.
 
-    snmp_at_once: int = 20
+    Probes of devices that seem dead have places of their own: they never hold up those that answer.
+    """
+
+    snmp_at_once: int = 200
     netconf_at_once: int = 16
+    probes_at_once: int = 100
     snmp_deadline: float = 30.0
     netconf_deadline: float = 40.0
+    probe_s: float = 2.0
 
 
 class Poller:
@@ -150,6 +89,7 @@ class Poller:
         self._runner = asyncio.Runner()
         self._sessions = Sessions()
         self._statuses: dict[tuple[str, Protocol], Status] = {}
+        self._breakers: dict[tuple[str, Protocol], Breaker] = {}
         self._threads = ThreadPoolExecutor(self._limits.netconf_at_once, thread_name_prefix="netconf")
 
     def __enter__(self) -> Self:
@@ -169,7 +109,7 @@ class Poller:
             self._engine = None
         self._runner.close()
 
-    def round(self, devices: Sequence[Device], *, full: bool = True, progress: Progress | None = None) -> Round:
+    def round(self, devices: Sequence[Device], *, full: bool = True, progress: Heard | None = None) -> Round:
         """Poll every device once. Never raises for what a device does.
 
         Args:
@@ -183,6 +123,38 @@ class Poller:
         self._refuse(devices)
         return self._runner.run(self._round(devices, full, progress))
 
+    def watch(
+        self,
+        devices: Sequence[Device],
+        timing: Timing,
+        deliver: Deliver,
+        *,
+        stop: Callable[[], bool],
+        heard: Heard | None = None,
+        nudges: Nudges | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Poll each device at its own times until ``stop()``, and deliver what comes (see ``collectors.watch``).
+
+        Args:
+            deliver: given a round every few seconds, in a thread of its own; says whether it is kept.
+            heard: called with each result as it comes.
+            nudges: devices named to it are asked out of turn.
+            progress: kept up to date, for others to look at.
+
+        Raises:
+            UsageError: two devices have one name, or a device names a profile that does not exist.
+        """
+        self._refuse(devices)
+
+        async def run() -> None:
+            await self._open()
+            poll = partial(self._poll_device, heard=heard)
+            watch = Watch(poll, devices, timing, deliver, nudges or Nudges(), progress or Progress())
+            await watch.run(stop)
+
+        self._runner.run(run())
+
     def _refuse(self, devices: Sequence[Device]) -> None:
         if doubled := [name for name, count in Counter(d.name for d in devices).items() if count > 1]:
             raise UsageError(f"device name {doubled[0]!r} stands for several devices")
@@ -190,33 +162,66 @@ class Poller:
             for profile in device.profiles:
                 _ = self._profiles[profile]
 
-    async def _round(self, devices: Sequence[Device], full: bool, progress: Progress | None) -> Round:
-        began = instant(now())
+    async def _open(self) -> Engine:
+        """The engine, and gates that belong to the loop now running."""
         if self._engine is None:
             self._engine = self._make_engine()
-        self._snmp_gate = asyncio.Semaphore(self._limits.snmp_at_once)
-        self._netconf_gate = asyncio.Semaphore(self._limits.netconf_at_once)
-        engine = self._engine
-        jobs = [job for device in devices for job in self._jobs(device, full, engine)]
-        done = await asyncio.gather(*(self._run(job, progress) for job in jobs))
-        results: dict[str, tuple[Polled | Failed, ...]] = {device.name: () for device in devices}
-        for result in done:
-            results[result.device] += (result,)
-        return Round(began, results)
+        self._snmp_gate = Gate(self._limits.snmp_at_once)
+        self._netconf_gate = Gate(self._limits.netconf_at_once)
+        self._probe_gate = Gate(self._limits.probes_at_once)
+        return self._engine
 
-    def _jobs(self, device: Device, full: bool, engine: Engine) -> list[_Job]:
+    async def _round(self, devices: Sequence[Device], full: bool, heard: Heard | None) -> Round:
+        began = instant(now())
+        await self._open()
+        done = await asyncio.gather(*(self._poll_device(device, full, urgent=False, heard=heard) for device in devices))
+        return Round(began, {device.name: results for device, results in zip(devices, done, strict=True)})
+
+    async def _poll_device(
+        self, device: Device, full: bool, urgent: bool, *, heard: Heard | None
+    ) -> tuple[Polled | Failed, ...]:
+        """What the device gives by each protocol that is due; never raises."""
+        rank = _URGENT if urgent else _RANK[device.priority]
+        done = await asyncio.gather(*(self._run(job, full, heard) for job in self._jobs(device, full, rank)))
+        return tuple(result for result in done if result is not None)
+
+    def _jobs(self, device: Device, full: bool, rank: int) -> list[_Job]:
         jobs: list[_Job] = []
         if device.snmp is not None:
-            jobs.append(_Job(device.name, "snmp", partial(self._poll_snmp, device, full, engine), self._snmp_gate))
+            poll, probe = partial(self._poll_snmp, device, full), partial(self._probe_snmp, device)
+            jobs.append(_Job(device.name, "snmp", poll, probe, self._snmp_gate, rank))
         if device.netconf is not None and (full or device.snmp is None):
-            jobs.append(_Job(device.name, "netconf", partial(self._poll_netconf, device, full), self._netconf_gate))
+            poll, probe = partial(self._poll_netconf, device, full), partial(self._probe_netconf, device)
+            jobs.append(_Job(device.name, "netconf", poll, probe, self._netconf_gate, rank))
         return jobs
 
-    async def _poll_snmp(self, device: Device, full: bool, engine: Engine) -> Polled:
+    async def _probe_snmp(self, device: Device) -> None:
+        """One question, asked once. Raises PollError if there is no answer."""
+        assert self._engine is not None
+        assert device.snmp is not None
+        brief = replace(device.snmp, retries=0, timeout=min(device.snmp.timeout, self._limits.probe_s))
+        agent = await self._engine.agent(replace(device, snmp=brief))
+        try:
+            await agent.get([SYS_UPTIME])
+        finally:
+            agent.close()
+
+    async def _probe_netconf(self, device: Device) -> None:
+        """Whether its port takes a connection. Raises PollError if not."""
+        assert device.netconf is not None
+        try:
+            async with asyncio.timeout(self._limits.probe_s):
+                _, writer = await asyncio.open_connection(device.address, device.netconf.port)
+        except (TimeoutError, OSError):
+            raise PollError("silent", "no answer") from None
+        writer.close()
+
+    async def _poll_snmp(self, device: Device, full: bool) -> Polled:
         """At the deadline nothing more is asked; a request still open gets a quarter of that time on top."""
         deadline = self._limits.snmp_deadline
         until = time.monotonic() + deadline
-        agent = await engine.agent(device)
+        assert self._engine is not None
+        agent = await self._engine.agent(device)
         reader = Reader(agent, device, self._profiles, "full" if full else "fast", self._sizes, until)
         try:
             async with asyncio.timeout(1.25 * deadline):
@@ -244,12 +249,29 @@ class Poller:
             raise PollError("silent", f"not done in {deadline:g} s") from None
         return _decode_netconf(device, replies, full)
 
-    async def _run(self, job: _Job, progress: Progress | None) -> Polled | Failed:
-        result = await _outcome(job)
+    async def _run(self, job: _Job, full: bool, heard: Heard | None) -> Polled | Failed | None:
+        """Poll when it is this job's turn; None if it is left alone this time."""
+        breaker = self._breakers.get(job.key, Breaker())
+        if not breaker.allows(full=full):
+            return None
+        result: Polled | Failed | None = await self._probed(job, breaker) if breaker.is_open else None
+        if result is None:
+            async with job.gate.entered(job.rank):
+                result = await _outcome(job, job.poll)
+            assert result is not None
+        self._breakers[job.key] = breaker.after(result.status)
         self._log_change(result)
-        if progress is not None:
-            progress(result)
+        if heard is not None:
+            heard(result)
         return result
+
+    async def _probed(self, job: _Job, breaker: Breaker) -> Failed | None:
+        """None if the device seems to be back."""
+        async with self._probe_gate.entered(job.rank):
+            result = await _outcome(job, job.probe)
+        if not isinstance(result, Failed) or result.status != "silent":
+            return None
+        return replace(result, reason=f"{result.reason} to a quick probe, nor to {breaker.silent} polls before it")
 
     def _log_change(self, result: Polled | Failed) -> None:
         """A device that stays silent is logged once, not every round."""
@@ -289,16 +311,15 @@ def _checked(blocks: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[str, ...
     return chain.run_all(blocks, steps)
 
 
-async def _outcome(job: _Job) -> Polled | Failed:
-    """Poll when it is this job's turn; whatever happens becomes its result."""
-    async with job.gate:
-        started = time.monotonic()
-        try:
-            polled = await job.poll()
-            return replace(polled, seconds=time.monotonic() - started)
-        except PollError as problem:
-            status, reason = problem.status, problem.reason
-        except Exception as problem:  # noqa: BLE001 - a device must never stop a round
-            status, reason = "error", " ".join(f"{type(problem).__name__}: {problem}".split())
-            log.error("poll_broke", device=job.device, protocol=job.protocol, problem=reason)  # noqa: TRY400 - a traceback may show secrets
-        return Failed(job.device, job.protocol, status, reason, time.monotonic() - started)
+async def _outcome(job: _Job, work: Callable[[], Awaitable[Polled | None]]) -> Polled | Failed | None:
+    """What the work gives; whatever goes wrong becomes the result."""
+    began, started = instant(now()), time.monotonic()
+    try:
+        polled = await work()
+        return polled and replace(polled, seconds=time.monotonic() - started, at=began)
+    except PollError as problem:
+        status, reason = problem.status, problem.reason
+    except Exception as problem:  # noqa: BLE001 - a device must never stop a round
+        status, reason = "error", " ".join(f"{type(problem).__name__}: {problem}".split())
+        log.error("poll_broke", device=job.device, protocol=job.protocol, problem=reason)  # noqa: TRY400 - a traceback may show secrets
+    return Failed(job.device, job.protocol, status, reason, time.monotonic() - started, began)

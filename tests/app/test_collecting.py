@@ -14,7 +14,7 @@ import pytest
 
 from collectors.failures import Failed
 from collectors.pace import Pace
-from collectors.rounds import Polled, Round
+from collectors.results import Polled, Round
 from twin.app.cli.common import Stop, screen
 from twin.app.cli.live import _Tally
 from twin.app.collecting import RoundReport, Upkeep, observed_text, read_observed, rounds, store_round

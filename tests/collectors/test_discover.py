@@ -11,7 +11,7 @@ import pytest
 
 from collectors.discover import Discovery, discover
 from collectors.failures import Failed
-from collectors.rounds import Polled, Round
+from collectors.results import Polled, Round
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device, NetconfAccess, SnmpAccess
 from twin.vocab.observed import LldpNeighbor, ObservedDevice, ObservedInterface

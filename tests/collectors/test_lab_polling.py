@@ -11,7 +11,8 @@ import pytest
 
 from collectors.discover import discover
 from collectors.profiles import ProfileSet
-from collectors.rounds import Poller, Round
+from collectors.results import Round
+from collectors.rounds import Poller
 from twin.vocab.inventory import Device, NetconfAccess, Secret, SnmpAccess, SnmpV2c, SnmpV3
 
 if TYPE_CHECKING:

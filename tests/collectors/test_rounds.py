@@ -14,7 +14,8 @@ import structlog
 
 from collectors.failures import Failed, PollError
 from collectors.profiles import ProfileSet
-from collectors.rounds import Limits, Polled, Poller, Round
+from collectors.results import Polled, Round
+from collectors.rounds import Limits, Poller
 from collectors.snmp.wire import Oid, Value
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c, SnmpV3

@@ -10,7 +10,8 @@ from datetime import datetime
 
 from collectors.failures import Failed
 from collectors.pace import Pace
-from collectors.rounds import Poller, Progress, Round
+from collectors.results import Round
+from collectors.rounds import Heard, Poller
 from twin.config.secrets import redact
 from twin.store import Document, Store, put_records
 from twin.vocab.blocks import Block
@@ -88,7 +89,7 @@ def read_observed(text: str) -> ObservedDevice:
 
 
 def run_round(
-    poller: Poller, devices: Sequence[Device], store: Store, key: bytes, *, full: bool, progress: Progress | None = None
+    poller: Poller, devices: Sequence[Device], store: Store, key: bytes, *, full: bool, progress: Heard | None = None
 ) -> RoundReport:
     """Poll every device once and store what came.
 

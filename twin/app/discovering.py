@@ -10,7 +10,8 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from collectors.discover import Discovery, discover
-from collectors.rounds import Poller, Round
+from collectors.results import Round
+from collectors.rounds import Poller
 from twin.app.inventory import load_snmp_access, read_entries
 from twin.app.settings import DEVICE_NAME, DeviceEntry, Settings
 from twin.app.wiring import poller_of

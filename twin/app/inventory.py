@@ -14,7 +14,7 @@ from typing import TypeVar
 from twin.app.settings import Credentials, DeviceEntry, DevicesFile, NetconfCredential, SecretReference
 from twin.vocab.errors import InputError, MissingSecretError, Place, UsageError
 from twin.vocab.files import line_of, read_yaml
-from twin.vocab.inventory import Device, NetconfAccess, Secret, SnmpAccess, SnmpV2c, SnmpV3
+from twin.vocab.inventory import Device, NetconfAccess, Secret, SnmpAccess, SnmpV1, SnmpV2c, SnmpV3
 
 T = TypeVar("T")
 SHORTEST_PASSPHRASE = 8
@@ -114,6 +114,7 @@ class _Resolver:
             netconf=self._netconf(entry),
             profiles=entry.profiles,
             tags=entry.tags,
+            priority=entry.priority,
         )
 
     def _named(self, table: dict[str, T], name: str, entry: DeviceEntry, kind: str) -> T:
@@ -146,9 +147,10 @@ class _Resolver:
         """The credential ``name`` with its secrets."""
         c = self.credentials.snmp[name]
         who = f"credentials.snmp.{name}"
-        access: SnmpV2c | SnmpV3
-        if c.version == "2c":
-            access = SnmpV2c(self._secret(c.community, f"{who}.community") or Secret(""))
+        access: SnmpV1 | SnmpV2c | SnmpV3
+        if c.version != "3":
+            community = self._secret(c.community, f"{who}.community") or Secret("")
+            access = SnmpV1(community) if c.version == "1" else SnmpV2c(community)
         else:
             access = SnmpV3(
                 user=str(c.user),
@@ -156,6 +158,7 @@ class _Resolver:
                 auth_passphrase=self._passphrase(c.auth_passphrase, f"{who}.auth_passphrase"),
                 privacy=c.privacy,
                 privacy_passphrase=self._passphrase(c.privacy_passphrase, f"{who}.privacy_passphrase"),
+                key_extension=c.key_extension,
             )
         return SnmpAccess(
             access,
@@ -164,6 +167,8 @@ class _Resolver:
             retries=c.retries,
             repetitions=c.repetitions,
             max_rows=c.max_rows,
+            unconnected=c.unconnected,
+            requests_per_second=c.requests_per_second,
         )
 
     def _netconf(self, entry: DeviceEntry) -> NetconfAccess | None:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from twin.vocab.files import STRICT, Duration, read_yaml
+from twin.vocab.inventory import Priority
 
 SETTINGS_VARIABLE = "NETTWIN_SETTINGS"
 DEVICE_NAME = r"^[^:\x00-\x1f\x7f-\x9f]+$"
@@ -29,6 +30,13 @@ def _zone(name: str) -> str:
     except (KeyError, ValueError, OSError):
         raise ValueError("not a time zone; write for example Europe/Berlin or UTC") from None
     return name
+
+
+def _listen_address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isdecimal() and int(port) < 65536):
+        raise ValueError("write ADDRESS:PORT, for example 127.0.0.1:9469")
+    return text
 
 
 ZoneName = Annotated[str, AfterValidator(_zone)]
@@ -88,12 +96,18 @@ class StoreSettings:
 
 @dataclass(frozen=True, config=STRICT)
 class CollectSettings:
-    """How often devices are asked. ``full_every``: topology and configuration; ``every``: counters."""
+    """How often devices are asked. ``full_every``: topology and configuration; ``every``: counters.
+
+    ``spread``: over which share of ``every`` the devices' polls are spread; ``metrics``: ADDRESS:PORT at which the
+    running collector tells how it is (Prometheus text); none unless asked for.
+    """
 
     every: Duration = timedelta(seconds=60)
     full_every: Duration = timedelta(minutes=10)
-    concurrency: int = Field(default=20, ge=1, le=200)
+    concurrency: int = Field(default=200, ge=1, le=10_000)
     deadline: Duration = timedelta(seconds=30)
+    spread: float = Field(default=0.8, ge=0, le=1)
+    metrics: Annotated[str, AfterValidator(_listen_address)] | None = None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -131,25 +145,28 @@ class SettingsFile:
 
 @dataclass(frozen=True, config=STRICT)
 class SnmpCredential:
-    """One way to ask by SNMP: version 2c with a community, or 3 with a user."""
+    """One way to ask by SNMP: version 1 or 2c with a community, or 3 with a user."""
 
-    version: Literal["2c", "3"]
+    version: Literal["1", "2c", "3"]
     community: SecretReference | None = None
     user: Annotated[str, Field(min_length=1, max_length=32)] | None = None
     auth: Literal["MD5", "SHA", "SHA-224", "SHA-256", "SHA-384", "SHA-512"] = "SHA-256"
     auth_passphrase: SecretReference | None = None
     privacy: Literal["AES-128", "AES-192", "AES-256", "DES"] = "AES-128"
     privacy_passphrase: SecretReference | None = None
+    key_extension: Literal["reeder", "blumenthal"] = "reeder"
     port: int = Field(default=161, ge=1, le=65535)
     timeout: Duration = timedelta(seconds=2)
     retries: int = Field(default=2, ge=0, le=10)
     repetitions: int = Field(default=25, ge=1, le=120)
+    requests_per_second: float | None = Field(default=None, gt=0)
+    unconnected: bool = False
     max_rows: int = Field(default=5000, ge=1)
 
     @model_validator(mode="after")
     def _complete(self) -> SnmpCredential:
-        if self.version == "2c" and self.community is None:
-            raise ValueError("version 2c needs community")
+        if self.version != "3" and self.community is None:
+            raise ValueError(f"version {self.version} needs community")
         if self.version == "3" and self.user is None:
             raise ValueError("version 3 needs user")
         if self.privacy_passphrase and not self.auth_passphrase:
@@ -188,6 +205,7 @@ class DeviceEntry:
     netconf: str | None = None
     profiles: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    priority: Priority = "normal"
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -104,7 +104,12 @@ def poller_of(settings: Settings) -> Poller:
     """A poller with the settings' limits; close it."""
     collect = settings.file.collect
     deadline = collect.deadline.total_seconds()
-    limits = Limits(collect.concurrency, min(collect.concurrency, NETCONF_THREADS), deadline, deadline)
+    limits = Limits(
+        collect.concurrency,
+        min(collect.concurrency, NETCONF_THREADS),
+        snmp_deadline=deadline,
+        netconf_deadline=deadline,
+    )
     return Poller(profiles_of(settings), limits=limits)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Priority = Literal["high", "normal", "low"]
+
 
 @dataclass(frozen=True)
 class Secret:
@@ -56,7 +58,8 @@ class SnmpAccess:
     """How to ask one device by SNMP. Seconds; ``max_rows`` bounds any one table walk.
 
     ``unconnected``: the device answers from another address than it is asked at (some Junipers do, snmp_exporter issue
-    1186); its answers are then told by request-id (and by v3's digest) alone.
+    1186); its answers are then told by request-id (and by v3's digest) alone. ``requests_per_second``: no
+    more than that are sent to the device (None = as fast as it answers, one at a time).
     """
 
     credentials: SnmpV1 | SnmpV2c | SnmpV3
@@ -66,6 +69,7 @@ class SnmpAccess:
     repetitions: int = 25
     max_rows: int = 5000
     unconnected: bool = False
+    requests_per_second: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class NetconfAccess:
 
 @dataclass(frozen=True)
 class Device:
-    """One device to watch. ``profiles`` empty = chosen by sysObjectID."""
+    """One device to watch. ``profiles`` empty = chosen by sysObjectID; ``priority``: who goes first if not all can."""
 
     name: str
     address: str
@@ -95,3 +99,4 @@ class Device:
     netconf: NetconfAccess | None = None
     profiles: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    priority: Priority = "normal"

@@ -31,7 +31,7 @@ from twin.vocab.time import now, parse_duration, to_datetime
 
 if TYPE_CHECKING:
     from collectors.failures import Failed
-    from collectors.rounds import Polled
+    from collectors.results import Polled
     from twin.app.collecting import RoundReport
 
 STATUS_STYLE = {"ok": "green", "partial": "yellow"}
