@@ -6,6 +6,7 @@ not done in time is cut at its socket (ncclient issue 668: close_session may han
 
 from __future__ import annotations
 
+import importlib
 import logging
 import socket
 import threading
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ncclient import manager
+from ncclient.devices.default import DefaultDeviceHandler
 from ncclient.operations import RPCError, TimeoutExpiredError
 from ncclient.transport import AuthenticationError, SSHError, SSHUnknownHostError
 from paramiko.ssh_exception import SSHException  # type: ignore[import-untyped] # no stubs among our packages
@@ -63,6 +65,8 @@ class Sessions:
             try:
                 with _session(device, device.netconf, sock) as session:
                     return Replies(_config(session) if config else None, _state(session))
+            except PollError:
+                raise
             except Exception as problem:  # noqa: BLE001 - whatever a device makes ncclient raise is its failure
                 raise _failure(problem, sock) from None
 
@@ -140,7 +144,7 @@ def _session(device: Device, access: NetconfAccess, sock: _CappedSocket) -> Iter
         hostkey_b64=access.host_key,
         allow_agent=False,
         look_for_keys=False,
-        device_params={"name": access.handler},
+        device_params={"name": access.handler, "handler": _handler(access.handler)},
         manager_params={"timeout": access.timeout},
     )
     try:
@@ -150,6 +154,25 @@ def _session(device: Device, access: NetconfAccess, sock: _CappedSocket) -> Iter
             with suppress(Exception):
                 session.close_session()
         sock.hang_up()
+
+
+def _handler(name: str) -> type:
+    """ncclient's device handler ``name``, held to the pinned host key and to replies as they were sent.
+
+    Its handlers for IOS XR, IOS XE and CSR take any host key for known, those for Junos and SR OS strip namespaces,
+    and several add operations that write.
+
+    Raises:
+        PollError: ncclient has no such handler.
+    """
+    try:
+        module = importlib.import_module(f"ncclient.devices.{name}")
+        base = getattr(module, f"{name.capitalize()}DeviceHandler")
+    except (ImportError, AttributeError):
+        raise PollError("error", f"ncclient has no device handler {name!r}") from None
+    plain: Any = DefaultDeviceHandler
+    as_default = ("add_additional_ssh_connect_params", "transform_reply", "add_additional_operations")
+    return type("PinnedHandler", (base,), {method: getattr(plain, method) for method in as_default})
 
 
 def _config(session: Any) -> str:

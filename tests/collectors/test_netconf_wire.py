@@ -173,6 +173,26 @@ def test_another_host_key_than_the_pinned_one_is_not_trusted(server: Server) -> 
     assert server.received == []
 
 
+HANDLERS = ["default", "junos", "iosxr", "iosxe", "csr", "nexus", "huaweiyang", "sros", "h3c"]
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_no_device_handler_trusts_another_host_key(server: Server, handler: str) -> None:
+    strange = with_access(server.device, host_key=_new_key().get_base64(), handler=handler)
+    assert failure(strange).reason == "the host key is not the pinned one"
+    assert server.received == []
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_whatever_the_device_handler_replies_keep_their_namespaces(server: Server, handler: str) -> None:
+    replies = fetch(with_access(server.device, handler=handler))
+    assert CONFIG in str(replies.config)
+
+
+def test_an_unknown_device_handler_is_named(server: Server) -> None:
+    assert failure(with_access(server.device, handler="nonsense")).reason == "ncclient has no device handler 'nonsense'"
+
+
 def test_a_wrong_password_is_told_as_such(server: Server) -> None:
     problem = failure(with_access(server.device, password=Secret("wrong")))
     assert problem.status == "auth"

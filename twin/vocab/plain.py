@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from twin.vocab.inventory import Secret
 
 T = TypeVar("T")
-_TEXTUAL = (IPv4Address, IPv4Interface, IPv4Network)
+_TEXTUAL = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface)
 
 
 def to_plain(value: Any) -> Any:
