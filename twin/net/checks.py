@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
 
 from twin.net.ospf import adjacency_problem, ospf_config, stub_networks
-from twin.net.ports import PortView
+from twin.net.ports import PortView, is_live
 from twin.vocab.observed import LINKS_MAY_LACK
 from twin.vocab.snapshot import Finding, Link, Port, Severity, SnapshotDevice
 
@@ -36,6 +36,7 @@ def device_findings(device: SnapshotDevice, views: Views) -> Iterator[Finding]:
     for port, view in views.items():
         if port.device == device.name:
             yield from _port_findings(view)
+            yield from _bundle_findings(view)
 
 
 def _port_findings(view: PortView) -> Iterator[Finding]:
@@ -53,6 +54,20 @@ def _port_findings(view: PortView) -> Iterator[Finding]:
     yield from _address_findings(view)
 
 
+def _bundle_findings(view: PortView) -> Iterator[Finding]:
+    """Members that are down, and a reported speed that is not what the live ones have."""
+    down = [member.name for member in view.members if not is_live(member)]
+    if down:
+        yield _at("warning", view.port, f"{len(down)} of {len(view.members)} members down: {', '.join(down)}")
+    unknown = [member.name for member in view.members if is_live(member) and not member.speed_bps]
+    if unknown:
+        message = f"the speed of member {unknown[0]} is unknown: the bundle's own speed is taken for its capacity"
+        yield _at("warning", view.port, message)
+    elif view.live_bps and view.speed_bps and view.live_bps != view.speed_bps:
+        message = f"speed {view.speed_bps} bit/s, but the members that are up have {view.live_bps} bit/s: taken as such"
+        yield _at("warning", view.port, message)
+
+
 def _address_findings(view: PortView) -> Iterator[Finding]:
     configured = set(view.config.addresses) if view.config else set()
     observed = {a for a in view.observed.addresses if not a.is_loopback} if view.observed else set()
@@ -68,8 +83,8 @@ def link_findings(link: Link, devices: Devices, views: Views, hearers: Collectio
     if a.addresses and b.addresses and a.address_towards(b) is None:
         yield _at("warning", link.a, f"linked to {link.b} by LLDP, but they share no subnet")
     both_told = all(_told(devices[port.device], NEIGHBOURS) for port in (link.a, link.b))
-    if both_told and a.speed_bps and b.speed_bps and a.speed_bps != b.speed_bps:
-        yield _at("warning", link.a, f"speed {a.speed_bps} bit/s, but {link.b} says {b.speed_bps} bit/s")
+    if both_told and a.capacity_bps and b.capacity_bps and a.capacity_bps != b.capacity_bps:
+        yield _at("warning", link.a, f"speed {a.capacity_bps} bit/s, but {link.b} says {b.capacity_bps} bit/s")
     if link.capacity_bps is None:
         yield _at("warning", link.a, f"capacity of the link to {link.b} is unknown")
     yield from _ospf_findings(a, b, devices)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
@@ -26,7 +27,8 @@ def build_snapshot(
 ) -> Snapshot:
     """Links from LLDP and shared subnets, each checked against the other, addresses, configuration and OSPF.
 
-    Capacity of a link: ``facts``, else the lower observed speed of its ends, else the lower configured bandwidth.
+    Capacity of a link: ``facts``, else the lower observed speed of its ends, else the lower configured bandwidth;
+    never more than the members that are up can carry where an end is a bundle. What its members hear, a bundle hears.
     Interfaces that hold one of the ``management`` addresses never make a link. Whatever disagrees is a Finding.
 
     Raises:
@@ -36,7 +38,8 @@ def build_snapshot(
     if len(named) != len(devices):
         raise ValueError("two devices have one name")
     views = {p: v for p, v in port_views(named).items() if not holds(v, management)}
-    heard = [s for s in sightings(named, views) if s.local in views]
+    bundles = _bundles_of(named, views)
+    heard = [_at_bundles(s, bundles, views) for s in sightings(named, views) if s.local in views]
     pairs, refused = _choose(heard, views)
     known = {row.ports: row.facts for row in facts.links}
     links = tuple(_link(pair, known.get(pair, LinkFacts()), views) for pair in pairs)
@@ -50,6 +53,33 @@ def build_snapshot(
         *_unused_facts(facts, pairs),
     ]
     return Snapshot(at, named, links, tuple(findings))
+
+
+def _bundles_of(devices: Mapping[str, SnapshotDevice], views: Views) -> Mapping[Port, Port]:
+    """Member port -> the port of the bundle that it belongs to."""
+    told = ((d.name, b) for d in devices.values() if d.observed for b in d.observed.bundles)
+    known = ((device, bundle) for device, bundle in told if Port(device, bundle.name) in views)
+    return {Port(device, member): Port(device, bundle.name) for device, bundle in known for member in bundle.members}
+
+
+def _at_bundles(sighting: Sighting, bundles: Mapping[Port, Port], views: Views) -> Sighting:
+    """LLDP is spoken on members (IEEE 802.1AX); the link is the bundle's."""
+    local, remote = sighting.local, sighting.remote
+    if remote is None or (local not in bundles and remote not in bundles):
+        return replace(sighting, local=bundles.get(local, local))
+    near, far = bundles.get(local, local), bundles.get(remote, remote)
+    if local not in bundles:
+        near = _opposite(far, near, views)
+    if remote not in bundles:
+        far = _opposite(near, far, views)
+    return replace(sighting, local=near, remote=far if far != near else None)
+
+
+def _opposite(bundle: Port, heard: Port, views: Views) -> Port:
+    """Of a device that tells no bundles: its port in the bundle's subnet, where there is one, instead of ``heard``."""
+    networks = views[bundle].networks
+    ports = [p for p, view in views.items() if p.device == heard.device != bundle.device and view.networks & networks]
+    return ports[0] if len(ports) == 1 else heard
 
 
 def holds(view: PortView, addresses: Collection[IPv4Address]) -> bool:
@@ -86,14 +116,14 @@ def _carries_customers(view: PortView, device: SnapshotDevice) -> bool:
 
 def _choose(heard: Sequence[Sighting], views: Views) -> tuple[list[Pair], list[Finding]]:
     """Pairs in order of trust: LLDP from both ends, from one end, shared subnet. A port joins one link only."""
-    votes = Counter(_pair(s.local, s.remote) for s in heard if s.remote)
+    votes = {pair: len(ends) for pair, ends in _hearers(heard).items()}
     by_subnet, findings = _subnet_pairs(views)
     taken: dict[Port, Pair] = {}
-    for pair in sorted(votes.keys() | by_subnet, key=lambda p: (-votes[p], p)):
+    for pair in sorted(votes.keys() | by_subnet, key=lambda p: (-votes.get(p, 0), p)):
         rivals = {taken[port] for port in pair if port in taken}
         if not rivals:
             taken.update(dict.fromkeys(pair, pair))
-        elif votes[pair]:
+        elif pair in votes:
             findings.append(_shared_port(pair, min(rivals)))
     return sorted(set(taken.values())), findings
 
@@ -140,8 +170,8 @@ def _link(pair: Pair, facts: LinkFacts, views: Views) -> Link:
 
 def _capacity(facts: LinkFacts, ends: Sequence[PortView]) -> int | None:
     if facts.capacity_bps:
-        return facts.capacity_bps
-    speeds = [view.speed_bps for view in ends if view.speed_bps]
+        return min(facts.capacity_bps, *(view.live_bps or facts.capacity_bps for view in ends))
+    speeds = [view.capacity_bps for view in ends if view.capacity_bps]
     configured = [v.config.bandwidth_bps for v in ends if v.config and v.config.bandwidth_bps]
     return min(speeds or configured, default=None)
 
