@@ -6,10 +6,13 @@ import contextlib
 import os
 import secrets
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from collectors.profiles import ProfileSet, load_profiles
 from collectors.rounds import Limits, Poller
+from collectors.snmp.pysnmp_engine import PysnmpEngine
+from collectors.snmp.wire import Engine
 from models.registry import Registry
 from twin.app.inventory import resolve_secret
 from twin.app.settings import Settings, packaged_configs
@@ -100,6 +103,11 @@ def profiles_of(settings: Settings) -> ProfileSet:
     return load_profiles(_named(settings, settings.file.profiles, "profiles"))
 
 
+def engine_of(_settings: Settings) -> Callable[[], Engine]:
+    """How devices are asked over SNMP; make it inside the event loop that uses it, and close it."""
+    return PysnmpEngine
+
+
 def poller_of(settings: Settings) -> Poller:
     """A poller with the settings' limits; close it."""
     collect = settings.file.collect
@@ -110,7 +118,7 @@ def poller_of(settings: Settings) -> Poller:
         snmp_deadline=deadline,
         netconf_deadline=deadline,
     )
-    return Poller(profiles_of(settings), limits=limits)
+    return Poller(profiles_of(settings), limits=limits, engine=engine_of(settings))
 
 
 def registry_of(settings: Settings) -> Registry:

@@ -12,7 +12,7 @@ import structlog
 import typer
 
 from twin import __version__
-from twin.app.cli import EXIT_INTERRUPTED, basics, demo, forecast, lab, live, whatif
+from twin.app.cli import EXIT_INTERRUPTED, basics, demo, forecast, lab, live, snmp, whatif
 from twin.app.cli.common import screen
 from twin.app.render import shown
 from twin.vocab.errors import EXIT_ERROR, NettwinError
@@ -30,6 +30,7 @@ app = typer.Typer(
 for room in (basics, live, forecast, whatif, demo):
     room.register(app)
 app.add_typer(lab.app, name="lab")
+app.add_typer(snmp.app, name="snmp")
 
 
 def _version(value: bool) -> None:

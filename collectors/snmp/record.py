@@ -1,0 +1,133 @@
+"""All that a device tells, as snmprec text for fixtures. Read-only; objects that hold secrets are not kept.
+
+One line is ``OID|tag|value`` (the form snmpsim replays). The engine hands on plain values, so the tag says what the
+value needs, not what a MIB declares: 2, 66 and 70 are numbers of 31, 32 and 64 bits, 4 is text, 4x octets in
+hexadecimal, 6 an object identifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from collectors.failures import PollError
+from collectors.snmp.wire import Agent, Oid, Value, dotted
+from twin.vocab.errors import UsageError
+from twin.vocab.inventory import Device, Secret, SnmpV3
+
+ROOTS: tuple[Oid, ...] = (
+    (1, 0, 8802),  # IEEE 802.1AB: LLDP
+    (1, 2, 840, 10006),  # IEEE 802.3: link aggregation
+    (1, 3, 6, 1, 2, 1),  # mib-2
+    (1, 3, 6, 1, 3),  # experimental
+    (1, 3, 6, 1, 4, 1),  # enterprises
+    (1, 3, 6, 1, 6, 3, 10),  # SNMP-FRAMEWORK-MIB: boots and time of the engine
+)
+SECRET: tuple[Oid, ...] = (
+    (1, 3, 6, 1, 2, 1, 16, 9, 1, 1, 4),  # RMON-MIB eventCommunity
+    (1, 3, 6, 1, 2, 1, 16, 19, 13, 1, 2),  # RMON2-MIB trapDestCommunity
+    (1, 3, 6, 1, 2, 1, 190),  # SNMP-TSM-MIB
+    (1, 3, 6, 1, 2, 1, 198),  # SNMP-TLS-TM-MIB
+    (1, 3, 6, 1, 3, 101),  # SNMP-USM-DH-OBJECTS-MIB
+    (1, 3, 6, 1, 4, 1, 9, 9, 10, 1, 2, 1, 1),  # CISCO-FLASH-MIB ciscoFlashCopyTable: user name, password
+    (1, 3, 6, 1, 4, 1, 9, 9, 96),  # CISCO-CONFIG-COPY-MIB: user name, password
+    (1, 3, 6, 1, 4, 1, 11, 2, 3, 7, 11, 12, 1, 2, 1, 15),  # snAgGblPassword as HP resold it, and so on
+    (1, 3, 6, 1, 4, 1, 11, 2, 3, 7, 11, 12, 1, 2, 1, 25),
+    (1, 3, 6, 1, 4, 1, 11, 2, 3, 7, 11, 12, 1, 2, 1, 26),
+    (1, 3, 6, 1, 4, 1, 11, 2, 3, 7, 11, 12, 1, 2, 1, 46),
+    (1, 3, 6, 1, 4, 1, 1991, 1, 1, 2, 1, 15),  # FOUNDRY-SN-AGENT-MIB snAgGblPassword
+    (1, 3, 6, 1, 4, 1, 1991, 1, 1, 2, 1, 25),  # snAgGblReadOnlyCommunity
+    (1, 3, 6, 1, 4, 1, 1991, 1, 1, 2, 1, 26),  # snAgGblReadWriteCommunity
+    (1, 3, 6, 1, 4, 1, 1991, 1, 1, 2, 1, 46),  # snAgGblTelnetPassword
+    (1, 3, 6, 1, 6, 3, 12),  # SNMP-TARGET-MIB: security names
+    (1, 3, 6, 1, 6, 3, 13),  # SNMP-NOTIFICATION-MIB
+    (1, 3, 6, 1, 6, 3, 14),  # SNMP-PROXY-MIB
+    (1, 3, 6, 1, 6, 3, 15),  # SNMP-USER-BASED-SM-MIB
+    (1, 3, 6, 1, 6, 3, 16),  # SNMP-VIEW-BASED-ACM-MIB
+    (1, 3, 6, 1, 6, 3, 18),  # SNMP-COMMUNITY-MIB
+)
+_FIRST_GUESS = 10_000
+_OCTET, _INTEGER32, _UNSIGNED32 = 255, 2**31, 2**32
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Lines in OID order, how many values were withheld as secret, and why it is not all there is (empty: it is)."""
+
+    lines: tuple[str, ...]
+    withheld: int
+    cut: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in self.lines)
+
+
+async def record(agent: Agent, device: Device, roots: Sequence[Oid], *, most: int, until: float) -> Recording:
+    """Walk ``roots`` one after the other; after a failure nothing more is asked, and what came is kept.
+
+    Args:
+        device: whose own community and passphrases are kept out wherever they turn up.
+        most: how many values to take below each root.
+        until: when to stop and keep what came (time.monotonic).
+
+    Raises:
+        UsageError: a root lies inside what is never recorded.
+        PollError: nothing came at all.
+    """
+    for root in roots:
+        if any(_is_below(root, hidden) for hidden in SECRET):
+            raise UsageError(f"{dotted(root)} holds secrets and is never recorded")
+    found: dict[Oid, Value] = {}
+    cut: list[str] = []
+    for root in roots:
+        try:
+            walk = await agent.walk([root], rows=_FIRST_GUESS, max_rows=most, until=until)
+        except PollError as problem:
+            if not found:
+                raise
+            cut.append(f"{dotted(root)}: {problem.reason}: nothing asked for after that")
+            break
+        found.update(walk.varbinds)
+        cut += walk.cut
+    own = _own_secrets(device)
+    lines = tuple(_line(oid, value) for oid, value in sorted(found.items()) if not _is_secret(oid, value, own))
+    return Recording(lines, len(found) - len(lines), tuple(cut))
+
+
+def _is_below(oid: Oid, prefix: Oid) -> bool:
+    return oid[: len(prefix)] == prefix
+
+
+def _own_secrets(device: Device) -> tuple[bytes, ...]:
+    """What the device was asked with."""
+    credentials = device.snmp.credentials if device.snmp else None
+    secrets: tuple[Secret | None, ...] = ()
+    if isinstance(credentials, SnmpV3):
+        secrets = (credentials.auth_passphrase, credentials.privacy_passphrase)
+    elif credentials is not None:
+        secrets = (credentials.community,)
+    return tuple(secret.reveal().encode() for secret in secrets if secret is not None)
+
+
+def _is_secret(oid: Oid, value: Value, own: Sequence[bytes]) -> bool:
+    """Below an object that holds secrets, or one of ``own`` stands in the value or, as text, in the index."""
+    if any(_is_below(oid, hidden) for hidden in SECRET):
+        return True
+    texts = [bytes(arc if arc <= _OCTET else 0 for arc in oid), *([value] if isinstance(value, bytes) else [])]
+    return any(secret in text for secret in own for text in texts)
+
+
+def _line(oid: Oid, value: Value) -> str:
+    tag, text = _tagged(value)
+    return f"{dotted(oid)}|{tag}|{text}"
+
+
+def _tagged(value: Value) -> tuple[str, str]:
+    if isinstance(value, int):
+        return ("2" if value < _INTEGER32 else "66" if value < _UNSIGNED32 else "70"), str(value)
+    if isinstance(value, tuple):
+        return "6", dotted(value)
+    text = value.decode("ascii", "replace")
+    plain = value.isascii() and text.isprintable() and text == text.strip()
+    return ("4", text) if plain else ("4x", value.hex())

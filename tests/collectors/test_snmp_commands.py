@@ -1,0 +1,115 @@
+"""nettwin snmp on real net-snmp: what the commands show, write and refuse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from collectors.snmp.wire import parse_oid
+from twin.app.cli.main import main
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Nettwin = Callable[..., Done]
+
+
+@pytest.fixture
+def nettwin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Nettwin:
+    """The command in this process."""
+
+    def run(*words: str, settings: Path | None = None) -> Done:
+        if settings is not None:
+            monkeypatch.setenv("NETTWIN_SETTINGS", str(settings))
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        told = capsys.readouterr()
+        return Done(int(ended.value.code or 0), told.out, told.err)
+
+    return run
+
+
+@pytest.fixture
+def site(tmp_path: Path, snmpd_port: int, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in; its settings know the agent on loopback as box (v2c) and safe (v3), and one that is gone."""
+    monkeypatch.chdir(tmp_path)
+    for name, secret in {"COMMUNITY": "public", "AUTH": "authpass123", "PRIVACY": "privpass123"}.items():
+        monkeypatch.setenv(f"TEST_{name}", secret)
+    (tmp_path / "nettwin.yaml").write_text("schema_version: 1\ndata: data\n")
+    (tmp_path / "devices.yaml").write_text(f"""
+schema_version: 1
+credentials:
+  snmp:
+    old: {{version: 2c, community: {{env: TEST_COMMUNITY}}, port: {snmpd_port}, timeout: 1s, retries: 0}}
+    new:
+      version: 3
+      user: twin
+      auth_passphrase: {{env: TEST_AUTH}}
+      privacy_passphrase: {{env: TEST_PRIVACY}}
+      port: {snmpd_port}
+    dead: {{version: 2c, community: {{env: TEST_COMMUNITY}}, port: 9, timeout: 100ms, retries: 0}}
+devices:
+  - {{name: box, address: 127.0.0.1, snmp: old}}
+  - {{name: safe, address: 127.0.0.1, snmp: new}}
+  - {{name: gone, address: 127.0.0.1, snmp: dead}}
+""")
+    return tmp_path / "nettwin.yaml"
+
+
+def snmprec(path: Path) -> dict[str, tuple[str, str]]:
+    """OID -> tag and text."""
+    lines = (line.split("|", 2) for line in path.read_text().splitlines())
+    return {oid: (tag, text) for oid, tag, text in lines}
+
+
+@pytest.mark.parametrize("device", ["box", "safe"])
+def test_a_recording_holds_what_the_agent_tells(nettwin: Nettwin, site: Path, device: str) -> None:
+    output = site.parent / "box.snmprec"
+    done = nettwin("snmp", "record", device, "--output", str(output), settings=site)
+    assert done.returncode == 0, done.stderr
+    told = snmprec(output)
+    assert told["1.3.6.1.2.1.1.5.0"] == ("4", "box")
+    assert told["1.3.6.1.2.1.1.2.0"] == ("6", "1.3.6.1.4.1.8072.3.2.10")
+    assert told["1.3.6.1.2.1.2.2.1.2.1"] == ("4", "lo")
+    assert told["1.3.6.1.2.1.4.20.1.1.127.0.0.1"] == ("4x", "7f000001")
+    assert list(told) == sorted(told, key=parse_oid)
+
+
+def test_users_views_and_communities_are_withheld(nettwin: Nettwin, site: Path) -> None:
+    """net-snmp shows VACM and its users to whoever may see everything."""
+    output = site.parent / "box.snmprec"
+    done = nettwin("snmp", "record", "box", "-o", str(output), "--subtree", "1.3.6.1.6", settings=site)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"[1-9]\d* withheld as secret", done.stderr)
+    groups = {oid.split(".")[6] for oid in snmprec(output) if oid.startswith("1.3.6.1.6.3.")}
+    assert groups == {"1", "10", "11"}
+    assert "twin" not in output.read_text()
+
+
+REFUSED = [
+    (["snmp", "record", "gone", "-o", "new"], 1, r"gone \(127.0.0.1\): silent: no answer"),
+    (["snmp", "record", "nobody", "-o", "new"], 2, "no device named nobody"),
+    (["snmp", "record", "box", "-o", "devices.yaml"], 2, "devices.yaml: is there already"),
+    (["snmp", "record", "box", "-o", "new", "--subtree", "ifTable"], 2, "'ifTable' is not a numeric object identifier"),
+    (["snmp", "record", "box", "-o", "new", "--subtree", "1.3.6.1.6.3.18.1"], 2, "holds secrets and is never recorded"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "complaint"), REFUSED, ids=[" ".join(r[0]) for r in REFUSED])
+def test_what_can_not_be_done_is_one_clear_line(
+    nettwin: Nettwin, site: Path, words: list[str], code: int, complaint: str
+) -> None:
+    done = nettwin(*words, settings=site)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("nettwin: ")]
+    assert done.returncode == code
+    assert re.search(complaint, line)
+    assert not Path("new").exists()
