@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,3 +106,27 @@ def test_taking_customers_off_is_a_fail_and_blinding_the_collector_is_no_pass(
         told(capsys, "whatif", "--disable", "west:mgmt", code=4)
     finally:
         lab.stop_traffic()
+
+
+def test_a_collector_that_runs_for_ever_tells_how_it_is_and_ends_when_asked(
+    lab: Lab, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found_and_polled(lab, capsys)
+    argv = [sys.executable, "-m", "twin.app.cli", "collect", "--every", "1s", "--full-every", "3s", "--json"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as collector:
+        assert collector.stdout is not None
+        try:
+            reports = [json.loads(collector.stdout.readline()) for _ in range(3)]
+            (status,) = told(capsys, "collect", "--status")
+            assert nettwin("collect", "--prometheus") == 0
+            assert "nettwin_collect_devices" in capsys.readouterr().out
+        finally:
+            collector.send_signal(signal.SIGINT)
+            collector.communicate(timeout=20)
+    assert collector.returncode == 0
+    assert [r["failures"] for r in reports] == [[], [], []]
+    assert reports[1]["answered"] == len(lab.plan.routers)
+    assert status["running"]
+    assert status["now"] == {"snmp ok": len(lab.plan.routers), "netconf ok": len(lab.plan.routers)}
+    (ended,) = told(capsys, "collect", "--status", code=1)
+    assert not ended["running"]

@@ -6,19 +6,16 @@ import json
 import signal
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from collectors.failures import Failed
-from collectors.pace import Pace
 from collectors.results import Polled, Round
-from twin.app.cli.common import Stop, screen
-from twin.app.cli.live import _Tally
-from twin.app.collecting import RoundReport, Upkeep, observed_text, read_observed, rounds, store_round
-from twin.store import Store, StoreError, latest_records, open_delta
+from twin.app.cli.common import Stop
+from twin.app.collecting import Upkeep, observed_text, read_observed, store_round
+from twin.store import Store, latest_records, open_delta
 from twin.vocab.blocks import Block
 from twin.vocab.errors import NettwinError
 from twin.vocab.observed import ObservedDevice, ObservedInterface
@@ -73,41 +70,6 @@ def test_damaged_state_is_refused_in_one_line(text: str) -> None:
         read_observed(text)
 
 
-def test_rounds_keep_to_their_grid_and_say_what_was_missed() -> None:
-    clock = [0.0]
-
-    def sleep(seconds: float) -> None:
-        clock[0] += seconds
-
-    made = []
-    for number, missed in islice(rounds(Pace(0.0, 10.0), lambda: clock[0], sleep), 4):
-        made.append((clock[0], number, missed))
-        clock[0] += 25.0 if number == 1 else 1.0
-    assert made == [(0.0, 0, 0), (10.0, 1, 0), (40.0, 4, 2), (50.0, 5, 0)]
-
-
-def test_a_store_that_fails_loses_the_round_and_not_the_collector(capsys: pytest.CaptureFixture[str]) -> None:
-    def broken(**_: object) -> RoundReport:
-        raise StoreError("disk full")
-
-    tally = _Tally(screen(), as_json=False)
-    tally.round(broken, 3, True, 0, give_up=False)
-    assert tally.failed
-    assert "round lost: disk full" in capsys.readouterr().err
-    with pytest.raises(StoreError):
-        tally.round(broken, 3, True, 0, give_up=True)
-
-
-def test_a_round_in_which_anything_answered_did_not_fail() -> None:
-    def half(**_: object) -> RoundReport:
-        failures = tuple(Failed(f"r{i}", "netconf", "refused", "closed", 0.1) for i in range(3))
-        return RoundReport(AT.item(), True, 3, 3, 500, failures, (), 1.0)
-
-    tally = _Tally(screen(), as_json=False)
-    tally.round(half, 3, True, 0, give_up=True)
-    assert not tally.failed
-
-
 def test_upkeep_comes_once_an_hour(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, calls = [0.0], []
     monkeypatch.setattr(type(store), "maintain", lambda _self, now: calls.append(now))
@@ -121,7 +83,6 @@ def test_upkeep_comes_once_an_hour(store: Store, monkeypatch: pytest.MonkeyPatch
 def test_the_first_wish_to_end_waits_for_the_round_and_the_second_does_not() -> None:
     with Stop() as stop:
         signal.raise_signal(signal.SIGTERM)
-        stop.wait(5.0)
         assert stop.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)

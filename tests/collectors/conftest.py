@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import bisect
 import os
 import shutil
@@ -76,10 +77,14 @@ class CannedEngine:
 
     devices: Mapping[str, Mapping[Oid, Value] | FailureStatus | Exception]
     agents: dict[str, CannedAgent] = field(default_factory=dict)
+    retries: dict[str, list[int]] = field(default_factory=dict)
     closed: bool = False
 
     async def agent(self, device: Device) -> CannedAgent:
+        await asyncio.sleep(0)
         known = self.devices[device.name]
+        if device.snmp is not None:
+            self.retries.setdefault(device.name, []).append(device.snmp.retries)
         if isinstance(known, Exception):
             raise known
         if isinstance(known, str):

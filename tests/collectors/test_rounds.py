@@ -13,12 +13,14 @@ import pytest
 import structlog
 
 from collectors.failures import Failed, PollError
+from collectors.pace import Pace
 from collectors.profiles import ProfileSet
 from collectors.results import Polled, Round
 from collectors.rounds import Limits, Poller
 from collectors.snmp.wire import Oid, Value
+from collectors.watch import Timing
 from twin.vocab.errors import UsageError
-from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c, SnmpV3
+from twin.vocab.inventory import Device, Priority, Secret, SnmpAccess, SnmpV2c, SnmpV3
 from twin.vocab.observed import LINKS_MAY_LACK
 
 Table = dict[Oid, Value]
@@ -234,3 +236,65 @@ def test_a_real_agent_good_and_bad_in_one_round(profiles: ProfileSet, snmpd_port
     block = next(b for b in second.blocks() if b.kind == "device")
     assert [row["cpu_time_us"] for row in block.rows()] == [123456, 123456]
     assert "authpass123" not in repr(first)
+
+
+def test_a_dead_device_costs_a_quick_probe_until_it_is_back(
+    profiles: ProfileSet, v2c: SnmpAccess, canned: Canned, good: Table
+) -> None:
+    engine = canned({"r1": "silent", "r2": good})
+    v2c = replace(v2c, retries=2)
+    with Poller(profiles, engine=lambda: engine) as poller:
+        for _ in range(3):
+            poller.round(devices(v2c, "r1", "r2"), full=False)
+        dead = poller.round(devices(v2c, "r1", "r2"), full=False)
+        (failed,) = dead.failures()
+        assert (failed.device, failed.status) == ("r1", "silent")
+        assert failed.reason == "canned silent to a quick probe, nor to 3 polls before it"
+        assert polled(dead, "r2").status == "ok"
+        assert engine.retries["r1"] == [2, 2, 2, 0]
+        engine.devices["r1"] = good
+        assert polled(poller.round(devices(v2c, "r1"), full=False), "r1").status == "ok"
+        assert engine.retries["r1"][-2:] == [0, 2]
+
+
+def test_who_turns_us_away_is_asked_in_full_rounds_only(
+    profiles: ProfileSet, v2c: SnmpAccess, canned: Canned, good: Table
+) -> None:
+    engine = canned({"r1": "auth"})
+    with Poller(profiles, engine=lambda: engine) as poller:
+        statuses = [[r.status for r in poller.round(devices(v2c, "r1"), full=False).results["r1"]] for _ in range(5)]
+        assert statuses == [["auth"], ["auth"], ["auth"], [], []]
+        engine.devices["r1"] = good
+        assert polled(poller.round(devices(v2c, "r1")), "r1").status == "ok"
+        assert polled(poller.round(devices(v2c, "r1"), full=False), "r1").status == "ok"
+
+
+def test_when_places_are_few_the_important_go_first(
+    profiles: ProfileSet, v2c: SnmpAccess, canned: Canned, good: Table
+) -> None:
+    priorities: tuple[Priority, ...] = ("normal", "low", "normal", "high")
+    inventory = devices(v2c, "first", "low", "normal", "high")
+    ranked = [replace(device, priority=p) for device, p in zip(inventory, priorities, strict=True)]
+    heard: list[str] = []
+    engine = canned({d.name: good for d in ranked})
+    with Poller(profiles, limits=Limits(snmp_at_once=1), engine=lambda: engine) as poller:
+        poller.round(ranked, progress=lambda result: heard.append(result.device))
+    assert heard == ["first", "high", "normal", "low"]
+
+
+def test_devices_are_watched_until_told_to_stop(
+    profiles: ProfileSet, v2c: SnmpAccess, canned: Canned, good: Table
+) -> None:
+    stored: list[Round] = []
+
+    def deliver(taken: Round) -> bool:
+        stored.append(taken)
+        return True
+
+    end = time.monotonic() + 0.5
+    with Poller(profiles, engine=lambda: canned({"r1": good, "r2": "silent"})) as poller:
+        timing = Timing(Pace(time.monotonic(), 0.1, 2), spread=0.05, hand_on=0.1)
+        poller.watch(devices(v2c, "r1", "r2"), timing, deliver, stop=lambda: time.monotonic() > end)
+    rows = [row for taken in stored for block in taken.blocks() if block.kind == "poll" for row in block.rows()]
+    assert {row["status"] for row in rows if row["device"] == "r1"} == {"ok"}
+    assert len({row["at"] for row in rows if row["device"] == "r2"}) >= 4

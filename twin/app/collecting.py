@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from collectors.failures import Failed
-from collectors.pace import Pace
 from collectors.results import Round
 from collectors.rounds import Heard, Poller
 from twin.config.secrets import redact
@@ -28,13 +27,12 @@ MAINTAIN_EVERY_S = 3600.0
 
 @dataclass(frozen=True)
 class RoundReport:
-    """What one round brought. ``answered``: devices that gave anything; ``samples``: measured values written.
+    """What one round, or one interval of watching, brought. ``answered``: devices that gave anything.
 
-    ``changed``: documents that are new.
+    ``samples``: measured values written; ``changed``: documents that are new.
     """
 
     at: datetime
-    full: bool
     devices: int
     answered: int
     samples: int
@@ -102,7 +100,6 @@ def run_round(
     samples, changed = store_round(store, taken, key)
     return RoundReport(
         to_datetime(taken.at),
-        full,
         len(devices),
         sum(any(not isinstance(r, Failed) for r in results) for results in taken.results.values()),
         samples,
@@ -124,12 +121,3 @@ class Upkeep:
         if self._clock() >= self._due:
             self._store.maintain(now())
             self._due = self._clock() + MAINTAIN_EVERY_S
-
-
-def rounds(pace: Pace, clock: Callable[[], float], sleep: Callable[[float], None]) -> Iterator[tuple[int, int]]:
-    """(number, missed before it) of each round, when it is due; the first at once."""
-    number, missed = 0, 0
-    while True:
-        sleep(max(0.0, pace.due(number) - clock()))
-        yield number, missed
-        number, missed = pace.next_round(number, clock())

@@ -145,10 +145,6 @@ class Stop:
     def requested(self) -> bool:
         return self._event.is_set()
 
-    def wait(self, seconds: float) -> None:
-        """Sleep, but not past the wish to end."""
-        self._event.wait(seconds)
-
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._asked) for number in (signal.SIGINT, signal.SIGTERM)}
         return self

@@ -1,11 +1,7 @@
-"""collect, discover, devices, snapshot: what is seen of real devices."""
+"""discover, devices, snapshot: what is seen of real devices."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
-from functools import partial
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +10,7 @@ from rich.text import Text
 
 from twin.app.cli.common import (
     JsonOption,
-    Screen,
     SettingsOption,
-    Stop,
     WindowOption,
     progress,
     screen,
@@ -24,15 +18,11 @@ from twin.app.cli.common import (
     window_of,
 )
 from twin.app.render import age, bits, findings_table, table, to_json
-from twin.store import StoreError
-from twin.vocab.errors import EXIT_ERROR, UsageError
-from twin.vocab.plain import to_plain
-from twin.vocab.time import now, parse_duration, to_datetime
+from twin.vocab.errors import UsageError
+from twin.vocab.time import now, to_datetime
 
 if TYPE_CHECKING:
-    from collectors.failures import Failed
-    from collectors.results import Polled
-    from twin.app.collecting import RoundReport
+    pass
 
 STATUS_STYLE = {"ok": "green", "partial": "yellow"}
 
@@ -40,105 +30,8 @@ STATUS_STYLE = {"ok": "green", "partial": "yellow"}
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     app.command()(discover)
-    app.command()(collect)
     app.command()(devices)
     app.command()(snapshot)
-
-
-def collect(
-    once: Annotated[bool, typer.Option("--once", help="One full round, then stop.")] = False,
-    every: Annotated[str | None, typer.Option(help="Counters this often, e.g. 10s. [default: settings]")] = None,
-    full_every: Annotated[str | None, typer.Option(help="Topology and configuration this often.")] = None,
-    device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Only this device; repeatable.")] = None,
-    settings: SettingsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Poll the inventory over SNMP and NETCONF and store what comes. Reads only.
-
-    A device that is silent, slow or refuses is stored as such and never stops the round. With --once the exit code is 1
-    when no device answered. Ctrl-C ends after the round under way (a second one at once).
-    """
-    from collectors.pace import Pace
-    from twin.app.collecting import Upkeep, rounds, run_round
-    from twin.app.inventory import load_devices
-    from twin.app.wiring import hashing_key, poller_of, store_of
-
-    chosen = settings_of(settings)
-    inventory = load_devices(chosen.at(chosen.file.devices), names=frozenset(device) if device else None)
-    if not inventory:
-        raise UsageError(f"{chosen.at(chosen.file.devices)}: lists no device; fill it by hand or with nettwin discover")
-    interval = parse_duration(every) if every else chosen.file.collect.every
-    longer = parse_duration(full_every) if full_every else chosen.file.collect.full_every
-    pace = Pace(time.monotonic(), interval.total_seconds(), max(1, round(longer / interval)))
-    with store_of(chosen) as store, poller_of(chosen) as poller, Stop() as stop:
-        take = partial(run_round, poller, inventory, store, hashing_key(chosen))
-        upkeep, tally = Upkeep(store, time.monotonic), _Tally(screen(), as_json)
-        for number, missed in rounds(pace, time.monotonic, stop.wait):
-            if stop.requested:
-                break
-            tally.round(take, len(inventory), pace.is_full(number), missed, give_up=once)
-            if once:
-                break
-            tally.keep_up(upkeep)
-    if tally.failed:
-        raise typer.Exit(EXIT_ERROR)
-
-
-class _Tally:
-    """Shows each round as it goes; ``failed``: the last round reached no device, or a round was lost."""
-
-    def __init__(self, show: Screen, as_json: bool) -> None:
-        self._show = show
-        self._as_json = as_json
-        self._failing: dict[tuple[str, str], str] = {}
-        self.failed = False
-
-    def round(self, take: Callable[..., RoundReport], devices: int, full: bool, missed: int, *, give_up: bool) -> None:
-        """Take one round and show it. A store that fails loses the round, not the collector (unless ``give_up``)."""
-        seen: set[str] = set()
-        with progress("full round" if full else "round") as steps:
-
-            def count(result: Polled | Failed) -> None:
-                seen.add(result.device)
-                steps(len(seen), devices, result.device)
-
-            try:
-                report = take(full=full, progress=count)
-            except StoreError as problem:
-                if give_up:
-                    raise
-                steps.finish("LOST")
-                self._show.error(f"round lost: {problem}")
-                self.failed = True
-                return
-            steps.finish(f"{report.samples:,} values from {devices} devices in {report.seconds:.1f} s")
-        self._print(report, missed)
-        self.failed = self.failed or report.answered == 0
-
-    def keep_up(self, upkeep: Callable[[], None]) -> None:
-        """Maintain the store; what fails now is tried again next hour."""
-        try:
-            upkeep()
-        except StoreError as problem:
-            self._show.error(f"the store could not be maintained: {problem}")
-
-    def _print(self, report: RoundReport, missed: int) -> None:
-        if self._as_json:
-            self._show.json(json.dumps(to_plain(report)))
-            return
-        if missed:
-            self._show.warn(f"{missed} rounds missed: rounds take longer than the interval")
-        failing: dict[tuple[str, str], str] = {
-            (f.device, f.protocol): f"{f.status}: {f.reason}" for f in report.failures
-        }
-        for who, what in failing.items():
-            if self._failing.get(who) != what:
-                self._show.warn(f"{who[0]}: {who[1]} {what}")
-        for device, protocol in self._failing.keys() - failing.keys() if report.full else ():
-            self._show.note(f"{device}: {protocol} answers again")
-        self._failing = failing if report.full else self._failing | failing
-        for document in report.changed:
-            self._show.note(f"changed: {document}")
 
 
 def discover(

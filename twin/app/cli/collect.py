@@ -1,0 +1,277 @@
+"""collect: poll the inventory, once or for ever, and tell how a running collector is."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from twin.app.cli.common import JsonOption, Screen, SettingsOption, Stop, progress, screen, settings_of
+from twin.app.render import age, table, to_json
+from twin.vocab.errors import EXIT_ERROR, UsageError
+from twin.vocab.plain import to_plain
+from twin.vocab.time import now, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from collectors.failures import Failed
+    from collectors.pace import Shard
+    from collectors.results import Polled, Round
+    from twin.app.collecting import RoundReport
+    from twin.app.collector import Collector
+    from twin.app.collector_status import CollectorStatus
+    from twin.app.settings import Settings
+    from twin.vocab.inventory import Device
+
+HAND_ON_S = 5.0
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command of this file."""
+    app.command()(collect)
+
+
+def collect(
+    once: Annotated[bool, typer.Option("--once", help="One full round, then stop.")] = False,
+    every: Annotated[str | None, typer.Option(help="Counters this often, e.g. 10s. [default: settings]")] = None,
+    full_every: Annotated[str | None, typer.Option(help="Topology and configuration this often.")] = None,
+    device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Only this device; repeatable.")] = None,
+    shard: Annotated[str, typer.Option(help="This collector's share of the devices, e.g. 1/3.")] = "1/1",
+    status: Annotated[bool, typer.Option("--status", help="Poll nothing: tell how running collectors are.")] = False,
+    prometheus: Annotated[bool, typer.Option("--prometheus", help="With --status: as Prometheus text.")] = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Poll the inventory over SNMP and NETCONF and store what comes. Reads only.
+
+    Each device has its own times, spread over the interval. A device that is silent, slow or refuses is stored as such
+    and never stops the others; a dead one costs a quick probe. With --once the exit code is 1 when no device answered.
+    Ctrl-C ends after the polls under way (a second one at once).
+
+    Several collectors may share one inventory: start each with its own --shard, 1/3, 2/3 and 3/3.
+    With --status the exit code is 1 when no collector runs.
+    """
+    chosen = settings_of(settings)
+    if status or prometheus:
+        _tell_status(chosen, as_json=as_json, prometheus=prometheus)
+        return
+    mine = _shard(shard)
+    inventory = _inventory(chosen, device, mine)
+    if once:
+        _once(chosen, inventory, as_json=as_json)
+        return
+    interval = parse_duration(every) if every else chosen.file.collect.every
+    longer = parse_duration(full_every) if full_every else chosen.file.collect.full_every
+    _for_ever(chosen, inventory, mine, interval.total_seconds(), max(1, round(longer / interval)), as_json=as_json)
+
+
+def _shard(text: str) -> Shard:
+    from collectors.pace import Shard
+
+    try:
+        return Shard.parse(text)
+    except ValueError as problem:
+        raise UsageError(f"--shard {text}: {problem}") from problem
+
+
+def _inventory(chosen: Settings, names: list[str] | None, mine: Shard) -> Sequence[Device]:
+    from twin.app.inventory import load_devices
+
+    path = chosen.at(chosen.file.devices)
+    listed = load_devices(path, names=frozenset(names) if names else None)
+    if not listed:
+        raise UsageError(f"{path}: lists no device; fill it by hand or with nettwin discover")
+    inventory = [device for device in listed if mine.owns(device.name)]
+    if not inventory:
+        raise UsageError(f"{path}: shard {mine} has none of its {len(listed)} devices")
+    return inventory
+
+
+def _once(chosen: Settings, inventory: Sequence[Device], *, as_json: bool) -> None:
+    from twin.app.collecting import run_round
+    from twin.app.wiring import hashing_key, poller_of, store_of
+
+    seen: set[str] = set()
+    tally = Tally(screen(), as_json)
+    with store_of(chosen) as store, poller_of(chosen) as poller, progress("full round") as steps:
+
+        def count(result: Polled | Failed) -> None:
+            seen.add(result.device)
+            steps(len(seen), len(inventory), result.device)
+
+        with Stop():
+            report = run_round(poller, inventory, store, hashing_key(chosen), full=True, progress=count)
+        steps.finish(f"{report.samples:,} values from {report.devices} devices in {report.seconds:.1f} s")
+    for failure in report.failures:
+        tally.heard(failure)
+    tally.report(report)
+    if tally.failed:
+        raise typer.Exit(EXIT_ERROR)
+
+
+def _for_ever(
+    chosen: Settings, inventory: Sequence[Device], mine: Shard, interval: float, full_every: int, *, as_json: bool
+) -> None:
+    from collectors.pace import Pace
+    from collectors.watch import Timing
+    from twin.app.collector import Collector
+    from twin.app.collector_status import served, status_file
+    from twin.app.wiring import data_of, hashing_key, poller_of, store_of
+
+    timing = Timing(
+        Pace(time.monotonic(), interval, full_every),
+        spread=interval * chosen.file.collect.spread,
+        hand_on=min(interval, HAND_ON_S),
+    )
+    tally = Tally(screen(), as_json)
+    with ExitStack() as stack:
+        store, poller = stack.enter_context(store_of(chosen)), stack.enter_context(poller_of(chosen))
+        collector = Collector(
+            store,
+            hashing_key(chosen),
+            devices=len(inventory),
+            interval=interval,
+            shard=str(mine),
+            report=tally.report,
+            tell=tally.trouble,
+        )
+        if chosen.file.collect.metrics:
+            stack.enter_context(served(chosen.file.collect.metrics, collector.status))
+        stop = stack.enter_context(Stop())
+        tally.note(f"watching {len(inventory)} devices every {interval:g} s; Ctrl-C ends")
+
+        def heard(result: Polled | Failed) -> None:
+            collector.heard(result)
+            tally.heard(result)
+
+        deliver = _with_status(collector, status_file(data_of(chosen), str(mine)), tally)
+        poller.watch(inventory, timing, deliver, stop=lambda: stop.requested, heard=heard, progress=collector.progress)
+        collector.finish()
+        if collector.progress.lost or collector.progress.waiting:
+            tally.trouble(f"{collector.progress.waiting + collector.progress.lost:,} values were never stored")
+    if tally.failed:
+        raise typer.Exit(EXIT_ERROR)
+
+
+class Tally:
+    """Shows what comes as it comes; ``failed``: the last report had no device that answered, or the store fails."""
+
+    def __init__(self, show: Screen, as_json: bool) -> None:
+        self._show = show
+        self._as_json = as_json
+        self._failing: dict[tuple[str, str], str] = {}
+        self.failed = False
+
+    def note(self, text: str) -> None:
+        if not self._as_json:
+            self._show.note(text)
+
+    def trouble(self, text: str) -> None:
+        self._show.error(text)
+        self.failed = True
+
+    def heard(self, result: Polled | Failed) -> None:
+        """Say once that a device began to fail, and once that it answers again."""
+        from collectors.failures import Failed
+
+        who = (result.device, result.protocol)
+        before, what = self._failing.get(who), ""
+        if isinstance(result, Failed):
+            what = f"{result.status}: {result.reason}"
+            if before is None or before.split(":")[0] != result.status:
+                self._show.warn(f"{result.device}: {result.protocol} {what}")
+            self._failing[who] = what
+        elif before is not None:
+            del self._failing[who]
+            self._show.warn(f"{result.device}: {result.protocol} answers again")
+
+    def report(self, report: RoundReport) -> None:
+        """A line (of JSON, if so wished) about an interval."""
+        self.failed = report.answered == 0
+        if self._as_json:
+            self._show.json(json.dumps(to_plain(report)))
+            return
+        for document in report.changed:
+            self._show.note(f"changed: {document}")
+        failing = f"; {len(report.failures)} polls failing" if report.failures else ""
+        self._show.out.print(
+            f"{report.at:%H:%M:%S} UTC  {report.samples:,} values from {report.answered} of {report.devices} devices"
+            f" in {report.seconds:.1f} s{failing}",
+            soft_wrap=True,
+        )
+
+
+def _with_status(collector: Collector, path: Path, tally: Tally) -> Callable[[Round], bool]:
+    """Deliver, and keep the status file up to date; that it can't be written stops nothing."""
+    from twin.app.collector_status import write_status
+
+    def deliver(taken: Round) -> bool:
+        kept = collector.deliver(taken)
+        try:
+            write_status(path, collector.status())
+        except OSError as problem:
+            tally.trouble(f"{path}: can't be written: {problem.strerror}")
+        return kept
+
+    return deliver
+
+
+def _tell_status(chosen: Settings, *, as_json: bool, prometheus: bool) -> None:
+    from twin.app.collector_status import prometheus_text, read_statuses
+    from twin.app.wiring import data_of
+
+    statuses, present, show = read_statuses(data_of(chosen)), now(), screen()
+    running = [s for s in statuses if s.is_running(present)]
+    if prometheus:
+        show.out.out(prometheus_text(tuple(running)), end="")
+    elif as_json:
+        show.json(to_json([{"running": s in running, **to_plain(s)} for s in statuses]))
+    else:
+        _print_statuses(show, statuses, running)
+    if not running:
+        raise typer.Exit(EXIT_ERROR)
+
+
+def _print_statuses(show: Screen, statuses: Sequence[CollectorStatus], running: Sequence[CollectorStatus]) -> None:
+    if not statuses:
+        show.warn("no collector has run on this data folder yet: start one with nettwin collect")
+    present = now()
+    for status in statuses:
+        alive = Text("running", "green") if status in running else Text("not running", "red")
+        rows = [(name, alive if name == "collector" else value) for name, value in _facts(status).items()]
+        show.out.print(table(f"shard {status.shard}", ("what", "value"), rows))
+        if status.failing:
+            failing = [
+                (p.device, p.protocol, p.status, age((present - p.since).total_seconds()), p.reason)
+                for p in status.failing
+            ]
+            show.out.print(table("failing", ("device", "protocol", "status", "for", "why"), failing))
+
+
+def _facts(status: CollectorStatus) -> dict[str, str]:
+    present = now()
+
+    def ago(when: datetime | None) -> str:
+        return "never" if when is None else f"{age((present - when).total_seconds())} ago"
+
+    return {
+        "collector": "",
+        "process": str(status.pid),
+        "started": ago(status.started),
+        "told of itself": ago(status.updated),
+        "devices": f"{status.devices}, each every {status.interval_s:g} s",
+        "last answers": ", ".join(f"{n} {what}" for what, n in sorted(status.now.items())),
+        "polls": f"{sum(status.polls.values()):,}, skipped {status.skipped:,}, out of turn {status.out_of_turn:,}",
+        "last poll began": f"{status.late_s:.2f} s late",
+        "read": f"{status.values:,} values in {status.requests:,} requests, {status.retries:,} sent again",
+        "stored": f"{status.stored:,} values, last {ago(status.last_stored)}; {status.waiting:,} waiting",
+        "lost": f"{status.lost:,} values",
+        "store": status.store_trouble or "works",
+    }

@@ -1,0 +1,172 @@
+"""The collector that runs for ever: what a watch brings is stored, counted, and told once an interval."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from collectors.failures import Failed
+from collectors.results import Polled, Round
+from collectors.watch import Progress
+from twin.app.collecting import RoundReport, Upkeep, store_round
+from twin.app.collector_status import CollectorStatus, FailingPoll, Seconds
+from twin.store import Store, StoreError
+from twin.vocab.time import now
+
+Tell = Callable[[str], None]
+LATER = "kept, and tried again in a few seconds"
+
+
+@dataclass
+class _Interval:
+    """What came since the last report."""
+
+    began: datetime
+    started: float
+    polled: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
+    samples: int = 0
+    failures: dict[tuple[str, str], Failed] = field(default_factory=dict)
+    changed: list[str] = field(default_factory=list)
+
+    def add(self, taken: Round, samples: int, changed: tuple[str, ...]) -> None:
+        self.samples += samples
+        self.changed += changed
+        for device, results in taken.results.items():
+            self.polled.add(device)
+            for result in results:
+                if isinstance(result, Failed):
+                    self.failures[device, result.protocol] = result
+                else:
+                    self.answered.add(device)
+                    self.failures.pop((device, result.protocol), None)
+
+    def report(self, clock: float) -> RoundReport:
+        return RoundReport(
+            self.began,
+            len(self.polled),
+            len(self.answered),
+            self.samples,
+            tuple(self.failures.values()),
+            tuple(dict.fromkeys(self.changed)),
+            clock - self.started,
+        )
+
+
+class Collector:
+    """Delivers to the store and counts. ``deliver`` belongs to one thread, ``heard`` to the polling one.
+
+    Args:
+        key: what secrets in configurations are hashed with.
+        interval: seconds between reports.
+        report: called with what each interval brought.
+        tell: called with a line when the store fails, and when it works again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        key: bytes,
+        *,
+        devices: int,
+        interval: float,
+        shard: str,
+        report: Callable[[RoundReport], None],
+        tell: Tell,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.progress = Progress()
+        self._store, self._key, self._clock = store, key, clock
+        self._devices, self._every, self._shard = devices, interval, shard
+        self._report, self._tell = report, tell
+        self._upkeep = Upkeep(store, clock)
+        self._started = now()
+        self._interval = _Interval(self._started, clock())
+        self._last: dict[tuple[str, str], FailingPoll] = {}
+        self._polls: Counter[tuple[str, str]] = Counter()
+        self._values = self._requests = self._retries = self._stored = 0
+        self._poll_seconds, self._store_seconds = Seconds(), Seconds()
+        self._last_stored: datetime | None = None
+        self._store_trouble = ""
+
+    def heard(self, result: Polled | Failed) -> None:
+        """Count one poll."""
+        key = (result.device, result.protocol)
+        before = self._last.get(key)
+        since = before.since if before and before.status == result.status else now()
+        reason = result.reason if isinstance(result, Failed) else ""
+        self._last[key] = FailingPoll(result.device, result.protocol, result.status, reason, since)
+        self._polls[result.protocol, result.status] += 1
+        self._poll_seconds.add(result.seconds)
+        if isinstance(result, Polled):
+            self._values += result.values
+            self._requests += result.requests
+            self._retries += result.retries
+
+    def deliver(self, taken: Round) -> bool:
+        """Store a round; False if the store failed, and the round is to be offered again."""
+        began = self._clock()
+        try:
+            samples, changed = store_round(self._store, taken, self._key)
+        except StoreError as problem:
+            self._trouble(str(problem))
+            return False
+        self._trouble("")
+        self._store_seconds.add(self._clock() - began)
+        self._stored += samples
+        self._last_stored = now()
+        self._interval.add(taken, samples, changed)
+        if self._clock() - self._interval.started >= self._every:
+            self.finish()
+        self._maintain()
+        return True
+
+    def finish(self) -> None:
+        """Report what came since the last report."""
+        if self._interval.polled:
+            self._report(self._interval.report(self._clock()))
+        self._interval = _Interval(now(), self._clock())
+
+    def _trouble(self, problem: str) -> None:
+        if problem and not self._store_trouble:
+            self._tell(f"not stored yet: {problem}; {LATER}")
+        elif self._store_trouble and not problem:
+            self._tell("stored again, what was kept included")
+        self._store_trouble = problem
+
+    def _maintain(self) -> None:
+        try:
+            self._upkeep()
+        except StoreError as problem:
+            self._tell(f"the store could not be maintained: {problem}")
+
+    def status(self) -> CollectorStatus:
+        """How the collector is now."""
+        p, last = self.progress, list(self._last.values())
+        return CollectorStatus(
+            shard=self._shard,
+            started=self._started,
+            updated=now(),
+            interval_s=self._every,
+            devices=self._devices,
+            now=dict(Counter(f"{poll.protocol} {poll.status}" for poll in last)),
+            failing=tuple(poll for poll in last if poll.status not in {"ok", "partial"}),
+            polls={f"{protocol} {status}": n for (protocol, status), n in self._polls.items()},
+            poll_seconds=self._poll_seconds.frozen(),
+            skipped=p.skipped,
+            out_of_turn=p.out_of_turn,
+            running=p.running,
+            late_s=p.late_s,
+            values=self._values,
+            requests=self._requests,
+            retries=self._retries,
+            stored=self._stored,
+            waiting=p.waiting,
+            lost=p.lost,
+            store_seconds=self._store_seconds.frozen(),
+            last_stored=self._last_stored,
+            store_trouble=self._store_trouble,
+        )

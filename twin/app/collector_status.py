@@ -1,0 +1,210 @@
+"""How a running collector is: kept in a small file beside the data, and told as a table, JSON or Prometheus text."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from twin.vocab.errors import UsageError
+from twin.vocab.plain import from_plain, to_plain
+
+STATUS_VERSION = 1
+BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+@dataclass(frozen=True)
+class FailingPoll:
+    """How a device last answered by one protocol, and since when so. ``reason``: why it gave nothing."""
+
+    device: str
+    protocol: str
+    status: str
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class SecondsSeen:
+    """A histogram: how many took at most ``BUCKETS[i]`` seconds (not cumulated; the last: longer), and their sum."""
+
+    counts: tuple[int, ...] = (0,) * (len(BUCKETS) + 1)
+    total_s: float = 0.0
+
+
+@dataclass
+class Seconds:
+    """The same, while it grows."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    total_s: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[next((i for i, edge in enumerate(BUCKETS) if seconds <= edge), len(BUCKETS))] += 1
+        self.total_s += seconds
+
+    def frozen(self) -> SecondsSeen:
+        return SecondsSeen(tuple(self.counts), self.total_s)
+
+
+@dataclass(frozen=True)
+class CollectorStatus:
+    """One collector. ``now``: how many devices are in each ``protocol status``; other figures count since ``started``.
+
+    ``skipped``: polls not made because the one before still ran; ``waiting`` and ``lost``: values not stored yet, and
+    never; ``late_s``: how late the last poll began.
+    """
+
+    shard: str
+    started: datetime
+    updated: datetime
+    interval_s: float
+    devices: int
+    now: dict[str, int]
+    failing: tuple[FailingPoll, ...]
+    polls: dict[str, int]
+    poll_seconds: SecondsSeen
+    skipped: int
+    out_of_turn: int
+    running: int
+    late_s: float
+    values: int
+    requests: int
+    retries: int
+    stored: int
+    waiting: int
+    lost: int
+    store_seconds: SecondsSeen
+    last_stored: datetime | None
+    store_trouble: str
+    pid: int = field(default_factory=os.getpid)
+    schema_version: int = STATUS_VERSION
+
+    def is_running(self, present: datetime) -> bool:
+        """Whether its process is there and it told of itself lately."""
+        fresh = (present - self.updated).total_seconds() < max(60.0, 3 * self.interval_s)
+        return fresh and Path(f"/proc/{self.pid}").exists()
+
+
+def status_file(folder: Path, shard: str) -> Path:
+    return folder / f"collect-{shard.replace('/', 'of')}.json"
+
+
+def write_status(path: Path, status: CollectorStatus) -> None:
+    """Replace the file; readers see the old or the new one whole. Raises OSError."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        draft = Path(folder) / path.name
+        draft.write_text(json.dumps(to_plain(status)), encoding="utf-8")
+        draft.replace(path)
+
+
+def read_statuses(folder: Path) -> tuple[CollectorStatus, ...]:
+    """Of every collector that ever ran on this data folder; files of another form are passed over."""
+    found = []
+    for path in sorted(folder.glob("collect-*of*.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            if plain["schema_version"] == STATUS_VERSION:
+                found.append(from_plain(CollectorStatus, plain))
+    return tuple(found)
+
+
+def prometheus_text(statuses: tuple[CollectorStatus, ...]) -> str:
+    """The statuses in Prometheus' text form."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Told(lambda: statuses))
+    return generate_latest(registry).decode()
+
+
+@contextmanager
+def served(address: str, status: Callable[[], CollectorStatus]) -> Iterator[None]:
+    """Answer Prometheus at ADDRESS:PORT while inside.
+
+    Raises:
+        UsageError: that address can't be listened at.
+    """
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Told(lambda: (status(),)))
+    host, _, port = address.rpartition(":")
+    try:
+        server, thread = start_http_server(int(port), host.strip("[]"), registry)
+    except OSError as problem:
+        raise UsageError(f"collect.metrics: can't listen at {address}: {problem.strerror or problem}") from problem
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass(frozen=True)
+class _Told:
+    statuses: Callable[[], tuple[CollectorStatus, ...]]
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        yield from self._by_status(
+            "nettwin_collect_devices", "Devices by how they last answered.", "now", GaugeMetricFamily
+        )
+        yield from self._by_status("nettwin_collect_polls", "Polls by how they ended.", "polls", CounterMetricFamily)
+        for name, text in _GAUGES.items():
+            yield self._plain(f"nettwin_collect_{name}", text, name, GaugeMetricFamily)
+        for name, text in _COUNTERS.items():
+            yield self._plain(f"nettwin_collect_{name}", text, name, CounterMetricFamily)
+        yield self._histogram("nettwin_collect_poll_seconds", "How long polls took.", "poll_seconds")
+        yield self._histogram("nettwin_collect_store_seconds", "How long storing took.", "store_seconds")
+
+    def _by_status(self, name: str, text: str, attribute: str, family: Any) -> Iterator[Any]:
+        made = family(name, text, labels=("shard", "protocol", "status"))
+        for status in self.statuses():
+            for words, number in getattr(status, attribute).items():
+                made.add_metric((status.shard, *words.split()), number)
+        yield made
+
+    def _plain(self, name: str, text: str, attribute: str, family: Any) -> Any:
+        made = family(name, text, labels=("shard",))
+        for status in self.statuses():
+            value = getattr(status, attribute)
+            made.add_metric((status.shard,), value.timestamp() if isinstance(value, datetime) else value or 0)
+        return made
+
+    def _histogram(self, name: str, text: str, attribute: str) -> Any:
+        from prometheus_client.core import HistogramMetricFamily
+
+        made = HistogramMetricFamily(name, text, labels=("shard",))
+        for status in self.statuses():
+            seen: SecondsSeen = getattr(status, attribute)
+            edges = [*map(str, BUCKETS), "+Inf"]
+            cumulated = [(edge, sum(seen.counts[: i + 1])) for i, edge in enumerate(edges)]
+            made.add_metric((status.shard,), cumulated, seen.total_s)
+        return made
+
+
+_GAUGES = {
+    "running": "Polls under way.",
+    "late_s": "How late the last poll began, seconds.",
+    "waiting": "Measured values not stored yet.",
+    "last_stored": "When something was last stored, seconds since 1970.",
+    "updated": "When these figures were taken, seconds since 1970.",
+}
+_COUNTERS = {
+    "skipped": "Polls not made because the one before still ran.",
+    "out_of_turn": "Polls made at once because something was told of the device.",
+    "values": "Values read.",
+    "requests": "SNMP requests sent.",
+    "retries": "SNMP requests sent again.",
+    "stored": "Measured values stored.",
+    "lost": "Measured values that could never be stored.",
+}
