@@ -1,0 +1,80 @@
+"""Walks of real devices, whole, through the same reader and decoder as a device on the wire.
+
+Their expected results (cases/recordings/DEVICE/expected.json) were compared with the recordings by hand: see the
+README there. ``python -m tests.collectors.test_recordings`` writes them anew from what is decoded now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collectors.profiles import ProfileSet, load_profiles
+from collectors.snmp.decode import Decoded, decode
+from collectors.snmp.read import Reader
+from tests.collectors.recorded import RecordedAgent
+from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c
+
+CASES = Path(__file__).parent / "cases" / "recordings"
+RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "snmp"
+PROFILES = Path(__file__).parents[2] / "configs" / "profiles"
+DEVICE = Device("dut", "192.0.2.1", SnmpAccess(SnmpV2c(Secret("public"))))
+STATUS = ("", "up", "down", "testing", "unknown", "dormant", "notPresent", "lowerLayerDown")  # RFC 2863
+
+
+def play(recording: Path, profiles: ProfileSet) -> Decoded:
+    reader = Reader(RecordedAgent(recording), DEVICE, profiles, "full", {})
+    asyncio.run(reader.run())
+    assert reader.reading is not None
+    return decode(DEVICE.name, reader.reading)
+
+
+def told(decoded: Decoded) -> dict[str, Any]:
+    """A line each interface, sensor and so on: easily read, and compared with the recording, by people."""
+    blocks = {block.kind: block.rows() for block in decoded.blocks}
+    lines: dict[str, Any] = {
+        "interfaces": _lines(map(_with_status, blocks["interface"]), "interface", "speed_bps", "admin", "oper"),
+        "device": {k: v for k, v in blocks["device"][0].items() if k not in {"device", "at"}},
+        "ospf": _lines(blocks.get("ospf_neighbor", ()), "neighbor", "state"),
+        "lldp": [
+            f"{n.interface} | {n.system_name} | {n.port_id} | {n.port_description}" for n in decoded.observed.lldp
+        ],
+        "routes": decoded.observed.routes,
+        "flags": list(decoded.flags),
+    }
+    return {name: value for name, value in lines.items() if value}
+
+
+def _with_status(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "admin": STATUS[row["admin_status"]], "oper": STATUS[row["oper_status"]]}
+
+
+def _lines(rows: Iterable[Mapping[str, Any]], *fields: str) -> list[str]:
+    return [" | ".join(str(row.get(field, "-")) for field in fields) for row in rows]
+
+
+@pytest.mark.parametrize("device", sorted(path.parent.name for path in CASES.glob("*/expected.json")))
+def test_a_recording_gives_what_it_holds(device: str, profiles: ProfileSet) -> None:
+    recording = RECORDINGS / f"{device}.snmprec.bz2"
+    if not recording.exists():
+        pytest.skip(f"no {recording.name} in ../shared/data/snmp")
+    assert told(play(recording, profiles)) == json.loads((CASES / device / "expected.json").read_text())
+
+
+def write_expected() -> None:
+    """What is decoded now, of every recording. To be read by a human before it is committed."""
+    profiles = load_profiles(PROFILES)
+    for recording in sorted(RECORDINGS.glob("*.snmprec.bz2")):
+        folder = CASES / recording.name.removesuffix(".snmprec.bz2")
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(told(play(recording, profiles)), indent=1, ensure_ascii=False)
+        (folder / "expected.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    write_expected()
