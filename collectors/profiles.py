@@ -1,40 +1,35 @@
 """Device profiles: what to read from which equipment, as YAML data with numeric OIDs. No MIBs at run time.
 
-A file (``configs/profiles/NAME.yaml``) is a ``Profile``. ``extends`` names profiles whose scalars and tables it takes
-over; what it names itself replaces theirs. The profile of a device is the one with the longest matching sysObjectID
-prefix, unless the inventory names profiles.
+A file (``configs/profiles/NAME.yaml``) is a ``Profile``; docs/profiles.md teaches writing one. ``extends`` names
+profiles whose scalars and tables it takes over; what it names itself replaces theirs. The profile of a device is the
+one with the longest matching sysObjectID prefix, unless the inventory names profiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import field
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass
 
-from collectors.snmp.wire import Oid, parse_oid
+from collectors.snmp.index import Part
+from collectors.snmp.wire import Oid, dotted, parse_oid
+from collectors.subjects import FORMS, SCALARS, Subject
 from twin.vocab.errors import InputError, Place, UsageError
-from twin.vocab.files import STRICT, read_yaml
+from twin.vocab.files import STRICT, line_of, read_yaml
+from twin.vocab.sensors import SENSOR_UNITS
 
 ValueType = Literal["int", "text", "octets", "address", "oid", "number_text"]
-IndexType = Literal["int", "address", "octets", "rest"]
-Round = Literal["fast", "full"]
-Subject = Literal[
-    "interface",
-    "address",
-    "lldp_local",
-    "lldp_remote",
-    "lldp_address",
-    "ospf_neighbor",
-    "bgp_peer",
-    "route",
-    "processor",
-    "storage",
-]
+Conversion = Literal["watts_to_dbm", "fahrenheit_to_celsius"]
+Round = Literal["fast", "full", "kept"]
 DEFAULT_PROFILE = "generic"
+UNVERIFIED = "unverified"
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def _oid(value: object) -> object:
@@ -45,68 +40,153 @@ def _number(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
+def _part(value: object) -> object:
+    return Part.parse(value) if isinstance(value, str) else value
+
+
+def _pattern(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        pattern = re.compile(value)
+    except re.error as problem:
+        raise ValueError(f"{value!r} is not a regular expression: {problem}") from problem
+    if pattern.groups != 1:
+        raise ValueError(f"{value!r} must have one group: what it matches is the value")
+    return pattern
+
+
 ObjectId = Annotated[Oid, BeforeValidator(_oid)]
+IndexPart = Annotated[Part, BeforeValidator(_part)]
+Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Source:
-    """One way to learn a value: an object, or the sum of several (``plus``) less others (``minus``), times ``scale``.
+    """One way to learn a value: an object (``oid``), or ``text`` in which ``{NAME}`` stands for a part or column.
 
-    ``instance`` is appended to a scalar's OID as a length-prefixed string index (NET-SNMP-EXTEND-MIB).
-    ``unknown`` lists values by which agents say "don't know". ``bits`` is the width of a counter.
+    Where: the row's own instance; with ``at`` the instance those parts, columns or numbers spell (a join), and with
+    ``climb`` (an object with the number of what contains it) its container's, and so on up. For a scalar,
+    ``instance`` is appended as a length-prefixed string (NET-SNMP-EXTEND-MIB). ``when`` names columns or parts that
+    must have one of the values given.
+
+    A number is, in this order: raw unless ``unknown``; ``signed`` (two's complement of so many bits); ``high`` * 2^32
+    added; ``plus`` added, ``minus`` taken off, ``times`` multiplied; ``scale_code`` and ``precision`` (RFC 3433);
+    ``scale`` multiplied, ``add`` added; ``convert``. ``bits`` is the width of a counter.
+    Text: ``pattern`` picks a part of it. Last, ``values`` names what a raw value means (others mean nothing), or
+    ``contains`` what a text that holds a word means (first that fits, whatever the case).
     """
 
-    oid: ObjectId
+    oid: ObjectId | None = None
+    text: str = ""
+    at: tuple[str, ...] = ()
+    climb: ObjectId | None = None
+    instance: str = ""
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    type: ValueType = "int"
+    unknown: tuple[int, ...] = ()
+    signed: Annotated[Literal[8, 16, 32, 64], BeforeValidator(_number)] | None = None
+    high: ObjectId | None = None
     plus: tuple[ObjectId, ...] = ()
     minus: tuple[ObjectId, ...] = ()
-    instance: str = ""
-    type: ValueType = "int"
+    times: tuple[ObjectId, ...] = ()
+    scale_code: ObjectId | None = None
+    precision: ObjectId | None = None
     scale: float = 1.0
-    unknown: tuple[int, ...] = ()
+    add: float = 0.0
+    convert: Conversion | None = None
     bits: Annotated[Literal[32, 64], BeforeValidator(_number)] | None = None
+    pattern: Pattern | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+    contains: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
+    def own(self) -> Oid:
+        """The object itself, with ``instance``; empty for a ``text``."""
+        encoded = self.instance.encode()
+        return (*(self.oid or ()), len(encoded), *encoded) if encoded else self.oid or ()
+
+    @cached_property
     def oids(self) -> tuple[Oid, ...]:
         """All objects the value needs, its own first."""
-        encoded = self.instance.encode()
-        own = (*self.oid, len(encoded), *encoded) if encoded else self.oid
-        return (own, *self.plus, *self.minus)
+        single = [oid for oid in (self.high, self.scale_code, self.precision, self.climb) if oid]
+        own = [self.own] if self.own else []
+        return (*own, *self.plus, *self.minus, *self.times, *single)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The columns and index parts it looks at."""
+        spelled = [name for name in self.at if not name.isdigit()]
+        return (*spelled, *self.when, *PLACEHOLDER.findall(self.text))
+
+    @cached_property
+    def meanings(self) -> tuple[str, ...]:
+        """All texts it can give, if they stand in the profile."""
+        return (*self.values.values(), *self.contains.values(), *([self.text] if self.text else []))
 
 
 @dataclass(frozen=True, config=STRICT)
 class Value:
-    """One field: its sources, best first; a later one serves only where the earlier gave nothing."""
+    """One field: its sources, best first; a later one serves only where the earlier gave nothing.
+
+    ``round``: fast = in every round its table is read; full = in full rounds only; kept = in full rounds, and between
+    them its last reading serves (names, joins).
+    """
 
     sources: tuple[Source, ...]
     round: Round = "fast"
+
+    @cached_property
+    def oids(self) -> frozenset[Oid]:
+        return frozenset(oid for source in self.sources for oid in source.oids)
 
 
 @dataclass(frozen=True, config=STRICT)
 class Table:
     """One table: what its rows are about, how its index reads, and its columns by field name.
 
-    ``count`` is a scalar with the number of rows: above the device's ``max_rows`` the walk is not begun.
-    ``unless`` names scalars or tables; if one of them gave something, this table is not read.
+    ``helpers`` are columns that only others look at. ``only`` and ``skip``: which rows count, by the values of their
+    columns or index parts ("" = none). ``count`` is a scalar with the number of rows: above the device's ``max_rows``
+    the walk is not begun. ``unless`` names scalars or tables; if one of them gave something, this table is not read.
     """
 
     subject: Subject
-    index: Mapping[str, IndexType]
+    index: Mapping[str, IndexPart]
     columns: Mapping[str, Value]
-    round: Round = "full"
+    helpers: Mapping[str, Value] = field(default_factory=dict)
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    skip: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    round: Literal["fast", "full"] = "full"
     count: tuple[ObjectId, ...] = ()
     unless: tuple[str, ...] = ()
+
+    @cached_property
+    def values(self) -> Mapping[str, Value]:
+        """Helpers, then columns: each may look at those before it."""
+        return {**self.helpers, **self.columns}
 
 
 @dataclass(frozen=True, config=STRICT)
 class Profile:
-    """The form of a profile file."""
+    """The form of a profile file.
+
+    ``verified``: by what real data, or ``unverified``. ``system_description``: words one of which sysDescr must hold,
+    where a sysObjectID prefix does not tell operating systems apart. ``without``: inherited scalars and tables that
+    are not read.
+    """
 
     schema_version: Literal["1"]
     name: str
+    verified: str
     extends: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     system_object_ids: tuple[ObjectId, ...] = ()
+    system_description: tuple[str, ...] = ()
     scalars: Mapping[str, Value] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+
+    def fits(self, description: str) -> bool:
+        return not self.system_description or any(word in description for word in self.system_description)
 
 
 class ProfileSet:
@@ -114,6 +194,7 @@ class ProfileSet:
 
     def __init__(self, profiles: Mapping[str, Profile]) -> None:
         self._profiles = profiles
+        self._named: dict[tuple[str, ...], Profile] = {}
 
     def __getitem__(self, name: str) -> Profile:
         """Raises: UsageError: no such profile."""
@@ -121,21 +202,33 @@ class ProfileSet:
             raise UsageError(f"no device profile {name!r}; there are {', '.join(sorted(self._profiles))}")
         return self._profiles[name]
 
-    def choose(self, system_object_id: Oid, named: Sequence[str] = ()) -> Profile:
-        """The merged profiles ``named``, else the one with the longest sysObjectID prefix, else ``generic``.
+    def __iter__(self) -> Iterator[Profile]:
+        return iter(self._profiles.values())
+
+    def choose(self, system_object_id: Oid, named: Sequence[str] = (), description: str = "") -> Profile:
+        """The merged profiles ``named``, else the one that fits best, else ``generic``.
+
+        Best: the longest sysObjectID prefix, and of those with one prefix the one that asks for words ``description``
+        (sysDescr) holds.
 
         Raises:
             UsageError: a named profile does not exist.
         """
         if named:
-            return _merge([self[name] for name in named], self[named[-1]])
+            return self._merged(tuple(named))
         candidates = [
-            (len(prefix), profile)
+            (len(prefix), bool(profile.system_description), profile)
             for profile in self._profiles.values()
+            if profile.fits(description)
             for prefix in profile.system_object_ids
             if system_object_id[: len(prefix)] == prefix
         ]
-        return max(candidates, key=lambda c: c[0])[1] if candidates else self[DEFAULT_PROFILE]
+        return max(candidates, key=lambda c: c[:2])[2] if candidates else self[DEFAULT_PROFILE]
+
+    def _merged(self, named: tuple[str, ...]) -> Profile:
+        if named not in self._named:
+            self._named[named] = _merge([self[name] for name in named], self[named[-1]])
+        return self._named[named]
 
 
 def load_profiles(folder: Path) -> ProfileSet:
@@ -152,6 +245,7 @@ def load_profiles(folder: Path) -> ProfileSet:
         if profile.name in own:
             raise InputError(Place(path, key="name"), f"{profile.name!r} is already in {places[profile.name]}")
         own[profile.name], places[profile.name] = profile, path
+        _refuse_complaints(path, profile)
     if DEFAULT_PROFILE not in own:
         raise UsageError(f"{folder}: no device profile named {DEFAULT_PROFILE!r}")
     _refuse_shared_prefixes(own, places)
@@ -159,13 +253,74 @@ def load_profiles(folder: Path) -> ProfileSet:
 
 
 def _refuse_shared_prefixes(own: Mapping[str, Profile], places: Mapping[str, Path]) -> None:
-    taken: dict[Oid, str] = {}
+    taken: dict[tuple[Oid, str], str] = {}
     for name, profile in own.items():
         for prefix in profile.system_object_ids:
-            if prefix in taken:
-                place = Place(places[name], key="system_object_ids")
-                raise InputError(place, f"{'.'.join(map(str, prefix))} already chooses profile {taken[prefix]!r}")
-            taken[prefix] = name
+            for word in profile.system_description or ("",):
+                if (prefix, word) in taken:
+                    place = Place(places[name], key="system_object_ids")
+                    raise InputError(place, f"{dotted(prefix)} already chooses profile {taken[prefix, word]!r}")
+                taken[prefix, word] = name
+
+
+def _refuse_complaints(path: Path, profile: Profile) -> None:
+    for where, complaint in complaints(profile):
+        raise InputError(Place(path, line_of(path, *where), ".".join(map(str, where))), complaint)
+
+
+def complaints(profile: Profile) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with a file that has the right form: where, and what."""
+    for name, value in profile.scalars.items():
+        if name not in SCALARS:
+            yield ("scalars", name), f"there is no such scalar; there are {', '.join(SCALARS)}"
+        yield from _about_sources(("scalars", name), value, frozenset())
+    for name, table in profile.tables.items():
+        yield from _about_table(("tables", name), table)
+
+
+def _about_table(where: tuple[str | int, ...], table: Table) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    form = FORMS[table.subject]
+    for name in table.columns:
+        if name not in form.columns:
+            known = ", ".join(form.columns)
+            yield (*where, "columns", name), f"{table.subject} has no such column (a helper?); it has {known}"
+    for name in form.needs:
+        if name not in table.columns and name not in table.index:
+            yield where, f"{table.subject} needs {name!r} as a column or a part of the index"
+    known_names = frozenset(table.index)
+    for group in ("helpers", "columns"):
+        for name, value in getattr(table, group).items():
+            yield from _about_sources((*where, group, name), value, known_names)
+            known_names |= {name}
+    for name in (*table.only, *table.skip):
+        if name not in known_names:
+            yield where, f"only, skip: there is no column or part {name!r}"
+    if table.subject == "sensor":
+        yield from _about_sensor_types((*where, "columns", "type"), table.columns["type"])
+
+
+def _about_sources(
+    where: tuple[str | int, ...], value: Value, names: frozenset[str]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for number, source in enumerate(value.sources):
+        place = (*where, "sources", number)
+        if bool(source.oid) == bool(source.text):
+            yield place, "a source has either an oid or a text"
+        for name in source.names:
+            if name not in names:
+                yield place, f"looks at {name!r}, which is no part of the index, and no helper or column before it"
+        if source.climb and not source.at:
+            yield place, "climb needs at: where to begin"
+
+
+def _about_sensor_types(where: tuple[str | int, ...], value: Value) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for number, source in enumerate(value.sources):
+        place = (*where, "sources", number)
+        if not source.meanings:
+            yield place, "a sensor's type is said by text, values or contains"
+        for meaning in source.meanings:
+            if meaning not in SENSOR_UNITS and not PLACEHOLDER.fullmatch(meaning):
+                yield place, f"there is no sensor type {meaning!r}; there are {', '.join(SENSOR_UNITS)}"
 
 
 def _resolve(name: str, own: Mapping[str, Profile], places: Mapping[str, Path], above: tuple[str, ...]) -> Profile:
@@ -177,10 +332,20 @@ def _resolve(name: str, own: Mapping[str, Profile], places: Mapping[str, Path], 
         if parent in (*above, name):
             raise InputError(place, f"{' -> '.join((*above, name, parent))} goes round in a circle")
     parents = [_resolve(parent, own, places, (*above, name)) for parent in profile.extends]
-    return _merge([*parents, profile], profile)
+    inherited = {key for parent in parents for key in (*parent.scalars, *parent.tables)}
+    for gone in profile.without:
+        if gone not in inherited:
+            raise InputError(Place(places[name], key="without"), f"no profile it extends has {gone!r}")
+    return _merge([*(_without(parent, profile.without) for parent in parents), profile], profile)
+
+
+def _without(profile: Profile, gone: Sequence[str]) -> Profile:
+    scalars = {k: v for k, v in profile.scalars.items() if k not in gone}
+    tables = {k: v for k, v in profile.tables.items() if k not in gone}
+    return replace(profile, scalars=scalars, tables=tables)
 
 
 def _merge(profiles: Sequence[Profile], last: Profile) -> Profile:
     scalars = {k: v for p in profiles for k, v in p.scalars.items()}
     tables = {k: v for p in profiles for k, v in p.tables.items()}
-    return Profile("1", last.name, last.extends, last.system_object_ids, scalars, tables)
+    return replace(last, scalars=scalars, tables=tables)

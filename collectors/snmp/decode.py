@@ -20,7 +20,6 @@ from collectors.snmp.wire import dotted
 from twin.vocab.blocks import Block
 from twin.vocab.observed import LINKS_MAY_LACK, BgpPeer, ObservedDevice, ObservedInterface, OspfNeighbor, is_up
 
-HR_STORAGE_RAM = (1, 3, 6, 1, 2, 1, 25, 2, 1, 2)
 _LINK_SUBJECTS = frozenset({"interface", "address", "lldp_local", "lldp_remote", "lldp_address"})
 _OCTETS = ("in_octets", "out_octets")
 _PACKETS = ("in_packets", "out_packets")
@@ -153,10 +152,10 @@ def _device_block(device: str, reading: Reading) -> Block:
     sample: dict[str, Any] = {"device": device, "uptime_cs": reading.system.uptime_cs}
     for name in ("cpu_time_us", "memory_used_bytes", "memory_total_bytes"):
         sample[name] = reading.scalars.get(name)
-    loads = [row["load"] for row in reading.of("processor") if row.get("load") is not None]
+    loads = [row["load_percent"] for row in reading.of("processor") if row.get("load_percent") is not None]
     sample["cpu_percent"] = float(np.mean(loads)) if loads else None
     if sample["memory_used_bytes"] is None:
-        sample |= _storage(reading.of("storage"))
+        sample |= _memory(reading.of("memory_pool"))
     return Block.from_rows("device", [_measured(sample)], reading.at)
 
 
@@ -165,13 +164,14 @@ def _measured(sample: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in sample.items() if value is not None}
 
 
-def _storage(rows: Sequence[Row]) -> dict[str, int]:
-    ram = [r for r in rows if r.get("type") == HR_STORAGE_RAM and None not in (r.get("units"), r.get("used"))]
-    if not ram:
+def _memory(rows: Sequence[Row]) -> dict[str, int]:
+    """The largest pool is the device's own."""
+    used = [row for row in rows if row.get("used_bytes") is not None]
+    if not used:
         return {}
-    row = max(ram, key=lambda r: int(r.get("size") or 0))
-    used = {"memory_used_bytes": row["used"] * row["units"]}
-    return used | ({"memory_total_bytes": row["size"] * row["units"]} if row.get("size") else {})
+    row = max(used, key=lambda r: int(r.get("total_bytes") or 0))
+    total = {"memory_total_bytes": row["total_bytes"]} if row.get("total_bytes") else {}
+    return {"memory_used_bytes": row["used_bytes"]} | total
 
 
 def _ospf_block(device: str, named: Mapping[str, Row], reading: Reading) -> Block | None:

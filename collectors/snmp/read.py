@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from collectors.failures import PollError
-from collectors.profiles import Profile, ProfileSet, Round, Subject, Table
+from collectors.profiles import Profile, ProfileSet, Round, Table
 from collectors.profiles import Value as Wanted
 from collectors.snmp.rows import Cut, Reading, Rows, System, evaluate, rows_of, text_of
 from collectors.snmp.walk import OUT_OF_TIME
 from collectors.snmp.wire import Agent, Oid, Value
+from collectors.subjects import Subject
 from twin.vocab.inventory import Device, SnmpAccess
 from twin.vocab.time import instant, now
 
@@ -123,7 +124,7 @@ class Reader:
             object_id=object_id if isinstance(object_id, tuple) else (),
             uptime_cs=uptime if isinstance(uptime, int) else None,
         )
-        return system, self.profiles.choose(system.object_id, self.device.profiles)
+        return system, self.profiles.choose(system.object_id, self.device.profiles, system.description)
 
     async def _read_scalars(self, profile: Profile, wanted: Mapping[str, Table]) -> Mapping[Oid, Value]:
         due = {name: value for name, value in profile.scalars.items() if self._is_due(value.round)}
@@ -145,7 +146,7 @@ class Reader:
                 self._counts[name] = number
         if self._counts.get(name, 0) > self._access.max_rows:
             return
-        wanted = {key: column for key, column in table.columns.items() if self._is_due(column.round)}
+        wanted = {key: column for key, column in table.values.items() if self._is_due(column.round)}
         columns: dict[Oid, dict[Oid, Value]] = {}
         at = self._at
         for depth in range(max(len(column.sources) for column in wanted.values())):

@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from collectors.profiles import IndexType, Source, Subject, Table
+from collectors.profiles import Source, Table
 from collectors.profiles import Value as Wanted
-from collectors.snmp.wire import Oid, Value
+from collectors.snmp.index import Part, parse_index
+from collectors.snmp.wire import Oid, Value, dotted
+from collectors.subjects import Subject
 
 Columns: TypeAlias = Mapping[Oid, Mapping[Oid, Value]]
 
@@ -88,7 +90,7 @@ def evaluate(wanted: Wanted, instance: Oid, columns: Columns) -> tuple[Any, int 
 
 
 def _from_source(source: Source, instance: Oid, columns: Columns) -> Any:
-    raw = columns.get(source.oids[0], {}).get(instance)
+    raw = columns.get(source.own, {}).get(instance)
     if raw is None:
         return None
     if source.type != "int":
@@ -97,6 +99,8 @@ def _from_source(source: Source, instance: Oid, columns: Columns) -> Any:
         return None
     total = raw + sum(_number(columns, oid, instance) for oid in source.plus)
     total -= sum(_number(columns, oid, instance) for oid in source.minus)
+    for oid in source.times:
+        total *= _number(columns, oid, instance)
     if source.bits:
         return total % 2**source.bits
     return total if source.scale == 1.0 else round(total * source.scale)
@@ -139,10 +143,23 @@ def rows_of(table: Table, wanted: Mapping[str, Wanted], columns: Columns) -> tup
     """Columns side by side, in index order. Instances whose index does not fit the profile are left out."""
     instances = sorted({suffix for column in columns.values() for suffix in column})
     rows = (_row(table.index, wanted, instance, columns) for instance in instances)
-    return tuple(row for row in rows if row is not None)
+    return tuple(row for row in rows if row is not None and _counts(table, row))
 
 
-def _row(index: Mapping[str, IndexType], wanted: Mapping[str, Wanted], instance: Oid, columns: Columns) -> Row | None:
+def _counts(table: Table, row: Row) -> bool:
+    return all(_spelled(row.get(name)) in values for name, values in table.only.items()) and not any(
+        _spelled(row.get(name)) in values for name, values in table.skip.items()
+    )
+
+
+def _spelled(value: Any) -> str:
+    """As profiles write it: "" for none, object identifiers with dots."""
+    if value is None:
+        return ""
+    return dotted(value) if isinstance(value, tuple) else str(value)
+
+
+def _row(index: Mapping[str, Part], wanted: Mapping[str, Wanted], instance: Oid, columns: Columns) -> Row | None:
     values = parse_index(index, instance)
     if values is None:
         return None
@@ -154,34 +171,3 @@ def _row(index: Mapping[str, IndexType], wanted: Mapping[str, Wanted], instance:
         if width is not None:
             bits[name] = width
     return Row(values, bits)
-
-
-def parse_index(parts: Mapping[str, IndexType], instance: Oid) -> dict[str, Any] | None:
-    """An instance's sub-identifiers -> its named parts (RFC 2578 section 7.7); None if they do not fit."""
-    values: dict[str, Any] = {}
-    rest = instance
-    for name, kind in parts.items():
-        length = _part_length(kind, rest)
-        if length is None or len(rest) < length:
-            return None
-        values[name], rest = _part(kind, rest[:length]), rest[length:]
-    return values if not rest and None not in values.values() else None
-
-
-def _part_length(kind: IndexType, rest: Oid) -> int | None:
-    if kind == "rest":
-        return len(rest)
-    if kind == "octets":
-        return 1 + rest[0] if rest else None
-    return 1 if kind == "int" else 4
-
-
-def _part(kind: IndexType, arcs: Oid) -> Any:
-    if kind == "int":
-        return arcs[0]
-    if kind == "rest":
-        return arcs
-    octets = arcs if kind == "address" else arcs[1:]
-    if any(arc > 255 for arc in octets):
-        return None
-    return IPv4Address(bytes(octets)) if kind == "address" else bytes(octets)

@@ -14,6 +14,7 @@ from twin.vocab.schema import KINDS
 GENERIC = """
 schema_version: "1"
 name: generic
+verified: unverified
 scalars:
   memory_total_bytes: {sources: [{oid: 1.2.3.0}]}
 tables:
@@ -25,10 +26,20 @@ tables:
 ACME = """
 schema_version: "1"
 name: acme
+verified: unverified
 extends: [generic]
 system_object_ids: [1.3.6.1.4.1.99]
 scalars:
   memory_total_bytes: {sources: [{oid: 1.2.99.0, scale: 1024}]}
+"""
+SENSORS = """
+tables:
+  sensors:
+    subject: sensor
+    index: {sensor: int}
+    columns:
+      type: {sources: [{text: temperature}]}
+      value: {sources: [{oid: 1.2.5}]}
 """
 
 
@@ -62,6 +73,19 @@ def test_extending_takes_over_and_replaces_by_name(tmp_path: Path) -> None:
     assert acme.tables["interfaces"].columns["name"].sources[0].oid == (1, 2, 3, 4)
 
 
+def test_one_prefix_may_stand_for_several_systems(tmp_path: Path) -> None:
+    xr = ACME.replace("name: acme", "name: acme-xr\nsystem_description: [Acme XR, AcmeXR]")
+    profiles = load_profiles(folder(tmp_path, g=GENERIC, a=ACME, x=xr))
+    described = {"Acme XR 7.1": "acme-xr", "AcmeXR": "acme-xr", "Acme 3": "acme"}
+    assert {d: profiles.choose((1, 3, 6, 1, 4, 1, 99, 2), (), d).name for d in described} == described
+
+
+def test_what_is_inherited_may_be_left_out(tmp_path: Path) -> None:
+    bare = load_profiles(folder(tmp_path, g=GENERIC, a=ACME + "without: [interfaces]\n"))["acme"]
+    assert not bare.tables
+    assert bare.verified == "unverified"
+
+
 def test_an_extend_output_is_indexed_by_its_length_prefixed_name(profiles: ProfileSet) -> None:
     source = profiles["net-snmp"].scalars["cpu_time_us"].sources[0]
     assert source.oids[0][-10:] == (9, *b"cpuTimeUs")
@@ -80,9 +104,24 @@ WRONG = {
     ),
     "two of one name": ({"g": GENERIC, "h": GENERIC}, "already in"),
     "two for one prefix": ({"g": GENERIC, "a": ACME, "b": ACME.replace("name: acme", "name: b")}, "already chooses"),
-    "unknown key": ({"g": GENERIC + "colour: blue\n"}, r"g.yaml:11: colour: unknown key"),
-    "bad oid": ({"g": GENERIC.replace("1.2.3.4", "ifName")}, r"g.yaml:10: .*not a numeric object identifier"),
+    "unknown key": ({"g": GENERIC + "colour: blue\n"}, r"g.yaml:12: colour: unknown key"),
+    "bad oid": ({"g": GENERIC.replace("1.2.3.4", "ifName")}, r"g.yaml:11: .*not a numeric object identifier"),
     "bad subject": ({"g": GENERIC.replace("subject: interface", "subject: teapot")}, "teapot"),
+    "unverified by silence": ({"g": GENERIC.replace("verified: unverified", "")}, "verified: is missing"),
+    "bad index": ({"g": GENERIC.replace("index: int", "index: name")}, r"g.yaml:10: .*'name' is no kind of index part"),
+    "no such scalar": ({"g": GENERIC.replace("memory_total_bytes", "memory")}, "g.yaml:6: .*no such scalar"),
+    "no such column": (
+        {"g": GENERIC.replace("{name: {s", "{name: &n {s").replace("text}]}}", "text}]}, nam: *n}")},
+        "g.yaml:11: .*interface has no such column",
+    ),
+    "needed column": ({"g": GENERIC.replace("{name: ", "{alias: ")}, "g.yaml:8: .*interface needs 'name'"),
+    "neither oid nor text": ({"g": GENERIC.replace("oid: 1.2.3.4, ", "")}, "g.yaml:11: .*either an oid or a text"),
+    "nothing to look at": ({"g": GENERIC.replace("1.2.3.4,", "1.2.3.4, at: [slot],")}, "looks at 'slot'"),
+    "no such sensor": (
+        {"g": GENERIC, "a": ACME + SENSORS.replace("temperature", "warmth")},
+        "a.yaml:15: .*no sensor type 'warmth'",
+    ),
+    "nothing to leave out": ({"g": GENERIC, "a": ACME + "without: [fans]\n"}, "a.yaml: without: .*has 'fans'"),
     "old format": ({"g": GENERIC.replace('"1"', '"0"')}, "schema_version"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 
 from collectors.profiles import ProfileSet
 from collectors.snmp.decode import Decoded, decode
+from collectors.snmp.index import Part, parse_index
 from collectors.snmp.read import Reader
-from collectors.snmp.rows import parse_index
 from collectors.snmp.wire import Oid, Value
 from twin.vocab.inventory import Device, SnmpAccess
 from twin.vocab.plain import to_plain
@@ -86,7 +87,7 @@ def test_a_sample_carries_the_time_of_its_response_and_sysuptime(
     assert block.fields["uptime_cs"].values.tolist() == [123456, 123456]
 
 
-INDEXES: dict[str, tuple[Mapping[str, Any], Oid, dict[str, Any] | None]] = {
+INDEXES: dict[str, tuple[Mapping[str, str], Oid, dict[str, Any] | None]] = {
     "one number": ({"i": "int"}, (7,), {"i": 7}),
     "octets": ({"i": "int", "o": "octets"}, (7, 2, 65, 66), {"i": 7, "o": b"AB"}),
     "no octets": ({"o": "octets"}, (0,), {"o": b""}),
@@ -95,11 +96,19 @@ INDEXES: dict[str, tuple[Mapping[str, Any], Oid, dict[str, Any] | None]] = {
     "length runs past the end": ({"o": "octets"}, (9, 1), None),
     "not octets": ({"o": "octets"}, (1, 256), None),
     "anything": ({"r": "rest"}, (1, 2, 3), {"r": (1, 2, 3)}),
+    "octets of one length": ({"m": "octets(2)", "i": "int"}, (65, 66, 7), {"m": b"AB", "i": 7}),
+    "text": ({"t": "text", "u": "rest_text"}, (1, 65, 66, 67), {"t": "A", "u": "BC"}),
+    "an object": ({"o": "oid", "i": "int"}, (2, 1, 3, 7), {"o": (1, 3), "i": 7}),
+    "IPv4": ({"v": "int", "p": "inet"}, (7, 1, 4, 10, 0, 0, 1), {"v": 7, "p": IPv4Address("10.0.0.1")}),
+    "IPv6 with a zone": ({"p": "inet"}, (4, 20, *[0] * 15, 1, 0, 0, 0, 9), {"p": IPv6Address("::1")}),
+    "IPv6, no length": ({"p": "inet_bare", "i": "int"}, (2, *[0] * 15, 1, 7), {"p": IPv6Address("::1"), "i": 7}),
+    "a name is no address": ({"p": "inet"}, (16, 1, 65), None),
+    "type and length disagree": ({"p": "inet"}, (1, 16, *[0] * 16), None),
 }
 
 
 @pytest.mark.parametrize(("parts", "instance", "expected"), INDEXES.values(), ids=INDEXES.keys())
 def test_an_index_reads_as_the_profile_says_or_not_at_all(
-    parts: Mapping[str, Any], instance: Oid, expected: dict[str, Any] | None
+    parts: Mapping[str, str], instance: Oid, expected: dict[str, Any] | None
 ) -> None:
-    assert parse_index(parts, instance) == expected
+    assert parse_index({name: Part.parse(kind) for name, kind in parts.items()}, instance) == expected
