@@ -21,7 +21,7 @@ devices:   # the core
 
 
 def found(*pairs: tuple[str, str]) -> Found:
-    return Found(tuple(FoundDevice(name, address, "") for name, address in pairs), ())
+    return Found(tuple(FoundDevice(name, address, "", "v3") for name, address in pairs), ())
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_new_devices_are_added_once_and_comments_stay(tmp_path: Path, text: str)
     path.write_text(text)
     news = found(("r1", "192.0.2.1"), ("r2", "192.0.2.2"))
     known = len(read_entries(path).devices)
-    assert write_found(path, news, "v3", "ssh") == 2 - known
-    assert write_found(path, news, "v3", "ssh") == 0
+    assert write_found(path, news, "ssh") == 2 - known
+    assert write_found(path, news, "ssh") == 0
     assert {d.name for d in read_entries(path).devices} == {"r1", "r2"}
     assert "# mine" in path.read_text()
     assert ("# keep me" in path.read_text()) == ("# keep me" in text)
@@ -43,7 +43,7 @@ def test_new_devices_are_added_once_and_comments_stay(tmp_path: Path, text: str)
 def test_a_name_a_device_chose_is_only_a_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / "devices.yaml"
     path.write_text(FILE)
-    assert write_found(path, found((name, "192.0.2.2")), "v3", None) == 1
+    assert write_found(path, found((name, "192.0.2.2")), None) == 1
     assert [d.name for d in read_entries(path).devices] == [name, "r1"]
 
 
@@ -51,7 +51,7 @@ def test_a_name_a_device_chose_is_only_a_name(tmp_path: Path, name: str) -> None
 def test_what_can_not_be_a_name_is_left_out(tmp_path: Path, name: str) -> None:
     path = tmp_path / "devices.yaml"
     path.write_text(FILE)
-    assert write_found(path, found((name, "192.0.2.2"), ("r3", "192.0.2.3")), "v3", None) == 1
+    assert write_found(path, found((name, "192.0.2.2"), ("r3", "192.0.2.3")), None) == 1
     assert [d.name for d in read_entries(path).devices] == ["r3", "r1"]
 
 
@@ -59,7 +59,7 @@ def test_a_credential_that_is_not_defined_is_refused_before_anything_is_written(
     path = tmp_path / "devices.yaml"
     path.write_text(FILE)
     with pytest.raises(UsageError, match=r"credentials\.netconf has no 'nowhere'; there is ssh"):
-        write_found(path, found(("r2", "192.0.2.2")), "v3", "nowhere")
+        write_found(path, found(("r2", "192.0.2.2")), "nowhere")
     assert path.read_text() == FILE
 
 
@@ -67,5 +67,5 @@ def test_a_file_that_can_not_be_read_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "devices.yaml"
     path.write_text(FILE + "colour: red\n")
     with pytest.raises(UsageError, match="colour"):
-        write_found(path, found(("r2", "192.0.2.2")), "v3", None)
+        write_found(path, found(("r2", "192.0.2.2")), None)
     assert path.read_text() == FILE + "colour: red\n"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
-from ipaddress import IPv4Network
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +91,24 @@ def test_the_running_configuration_of_every_router_is_a_document(lab: Lab, polle
 
 def test_discovery_finds_every_router_from_one_seed(lab: Lab, profiles: ProfileSet) -> None:
     seed = device(lab.access()[0], v3=False)
+    assert seed.snmp is not None
     management = IPv4Network(f"{seed.address}/24", strict=False)
     with Poller(profiles) as poller:
-        found = discover(seed, [management], partial(poller.round, full=True))
+        found = discover([IPv4Address(seed.address)], [], [management], {"lab": seed.snmp}, poller.round)
     assert {f.device.name for f in found.found} == lab.plan.routers.keys()
     assert found.skipped == ()
+
+
+def test_discovery_finds_every_router_in_a_range_by_the_user_it_knows(lab: Lab, profiles: ProfileSet) -> None:
+    """A user nobody knows fails once; the right one is tried next; addresses nobody has are silent."""
+    inventory = [device(access, v3=True) for access in lab.access()]
+    assert inventory[0].snmp is not None
+    right = replace(inventory[0].snmp, timeout=0.5)
+    wrong = replace(right, credentials=SnmpV3("stranger", auth_passphrase=Secret("not the passphrase")))
+    last = max(IPv4Address(d.address) for d in inventory)
+    span = IPv4Network(f"{last}/28", strict=False)
+    with Poller(profiles) as poller:
+        found = discover([], [span], [span], {"wrong": wrong, "right": right}, poller.round)
+    inside = {d.name for d in inventory if IPv4Address(d.address) in span}
+    assert {(f.device.name, f.credential) for f in found.found} == {(name, "right") for name in inside}
+    assert all("silent" in s.reason for s in found.skipped)

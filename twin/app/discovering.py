@@ -4,35 +4,41 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from collectors.discover import Discovery, discover
-from collectors.results import Round
+from collectors.failures import Failed
+from collectors.results import Polled, Round
 from collectors.rounds import Poller
 from twin.app.inventory import load_snmp_access, read_entries
 from twin.app.settings import DEVICE_NAME, DeviceEntry, Settings
 from twin.app.wiring import poller_of
 from twin.vocab.errors import NettwinError, UsageError
+from twin.vocab.events import Event
 from twin.vocab.inventory import Device
+from twin.vocab.time import now
 
 FoundProgress = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
 class FoundDevice:
-    """A device that answered: its own name, the address it was asked at, what it says it is."""
+    """A device that answered: its own name, where it was asked, what it says it is, and by which credential."""
 
     name: str
     address: str
     description: str
+    credential: str = ""
 
 
 @dataclass(frozen=True)
 class NotAsked:
-    """A neighbour that was not contacted, or did not answer."""
+    """Someone who was not contacted, or did not answer."""
 
     name: str
     address: str
@@ -41,79 +47,111 @@ class NotAsked:
 
 @dataclass(frozen=True)
 class Found:
-    """What a discovery brought."""
+    """What a discovery brought. ``silent``: addresses of ranges at which nothing answered.
+
+    ``events``: how it differs from the inventory: device_new, device_lost, device_changed.
+    """
 
     found: tuple[FoundDevice, ...]
     skipped: tuple[NotAsked, ...]
+    silent: int = 0
+    events: tuple[Event, ...] = ()
 
 
-def discover_from(
-    settings: Settings, seed: str, allowed: Sequence[IPv4Network], credential: str, *, progress: FoundProgress
-) -> Found:
-    """Walk LLDP from the device at address ``seed``.
+@dataclass(frozen=True)
+class Search:
+    """Where to look, from whom to walk on, with which credentials. No prefix allowed = nowhere."""
+
+    seeds: tuple[IPv4Address, ...]
+    ranges: tuple[IPv4Network, ...]
+    allowed: tuple[IPv4Network, ...]
+    credentials: tuple[str, ...]
+
+
+def discover_from(settings: Settings, search: Search, *, progress: FoundProgress) -> Found:
+    """Look for devices.
 
     Raises:
-        UsageError: no prefix is allowed, the seed lies outside, or the credential is unknown.
-        NettwinError: the seed does not answer.
+        UsageError: no prefix is allowed, a seed or range lies outside, or a credential is unknown.
+        NettwinError: there is one seed, no range, and it does not answer.
         MissingSecretError: a secret is not where the devices file says.
     """
-    if not allowed:
+    if not search.allowed:
         raise UsageError("no prefix is allowed: give --allow PREFIX, or discover.allow in the settings")
-    access = load_snmp_access(settings.at(settings.file.devices), credential)
+    path = settings.at(settings.file.devices)
+    credentials = {name: load_snmp_access(path, name) for name in search.credentials}
     with poller_of(settings) as poller:
         watched = _Watched(poller, progress)
-        first = Device(_own_name(poller, Device(seed, seed, access), allowed), seed, access)
-        return _found(discover(first, allowed, watched), watched)
+        discovery = discover(search.seeds, search.ranges, search.allowed, credentials, watched)
+    if not discovery.found and search.seeds and not search.ranges:
+        reasons = "; ".join(f"{skipped.name}: {skipped.reason}" for skipped in discovery.skipped)
+        raise NettwinError(f"no seed answers: {reasons}")
+    events = differences(discovery, read_entries(path).devices, now())
+    return Found(
+        tuple(
+            FoundDevice(f.device.name, f.device.address, f.observed.system_description, f.credential)
+            for f in discovery.found
+        ),
+        tuple(NotAsked(s.name, ", ".join(map(str, s.addresses)), s.reason) for s in discovery.skipped),
+        discovery.silent,
+        events,
+    )
 
 
 class _Watched:
-    """A poll that reports how many devices were asked, and remembers what they say they are."""
+    """A poll that reports how many addresses were asked."""
 
     def __init__(self, poller: Poller, progress: FoundProgress) -> None:
         self._poller = poller
         self._progress = progress
         self._asked = 0
-        self.descriptions: dict[str, str] = {}
 
     def __call__(self, devices: Sequence[Device]) -> Round:
-        taken = self._poller.round(devices)
-        self._asked += len(devices)
-        self.descriptions |= {name: seen.system_description for name, seen in taken.observed().items()}
-        self._progress(self._asked, f"{self._asked} devices asked")
-        return taken
+        return self._poller.round(devices, progress=self._heard)
+
+    def _heard(self, _: Polled | Failed) -> None:
+        self._asked += 1
+        self._progress(self._asked, f"{self._asked} asked")
 
 
-def _own_name(poller: Poller, seed: Device, allowed: Sequence[IPv4Network]) -> str:
-    """The seed's sysName, else its address.
+def differences(discovery: Discovery, known: Sequence[DeviceEntry], at: datetime) -> tuple[Event, ...]:
+    """How what was found differs from the inventory.
 
-    Raises:
-        NettwinError: it does not answer.
+    ``device_new``: neither its name nor one of its addresses is listed; ``device_changed``: it is listed by another
+    name or at another address; ``device_lost``: it is listed, its address was asked, and nobody answered there.
     """
-    try:
-        inside = any(IPv4Address(seed.address) in prefix for prefix in allowed)
-    except ValueError:
-        inside = False
-    if not inside:
-        return seed.address
-    taken = poller.round([seed])
-    if seed.name not in taken.observed():
-        reasons = "; ".join(f"{f.status}: {f.reason}" for f in taken.failures())
-        raise NettwinError(f"seed {seed.address}: {reasons}")
-    return taken.observed()[seed.name].system_name or seed.address
+    return (*_found_otherwise(discovery, known, at), *_lost(discovery, known, at))
 
 
-def _found(discovery: Discovery, watched: _Watched) -> Found:
-    return Found(
-        tuple(
-            FoundDevice(f.device.name, f.device.address, watched.descriptions.get(f.device.name, ""))
-            for f in discovery.found
-        ),
-        tuple(NotAsked(s.name, ", ".join(map(str, s.addresses)), s.reason) for s in discovery.skipped),
-    )
+def _found_otherwise(discovery: Discovery, known: Sequence[DeviceEntry], at: datetime) -> Iterator[Event]:
+    by_name, by_address = {d.name: d for d in known}, {d.address: d for d in known}
+    for found in discovery.found:
+        name, address = found.device.name, found.device.address
+        told = partial(Event, name, subject=address, source="discovery", at=at)
+        addresses = {str(a) for a in found.addresses}
+        listed_here = next((by_address[a] for a in (address, *sorted(addresses)) if a in by_address), None)
+        if name in by_name:
+            if by_name[name].address not in addresses:
+                yield told(event="device_changed", detail=f"listed at {by_name[name].address}")
+        elif listed_here is not None:
+            yield told(event="device_changed", detail=f"listed as {listed_here.name}")
+        else:
+            yield told(event="device_new", detail=found.observed.system_description)
 
 
-def write_found(path: Path, found: Found, snmp: str | None, netconf: str | None) -> int:
+def _lost(discovery: Discovery, known: Sequence[DeviceEntry], at: datetime) -> Iterator[Event]:
+    answered = {str(a) for found in discovery.found for a in found.addresses}
+    names = {found.device.name for found in discovery.found}
+    asked = {str(a) for a in discovery.asked}
+    for entry in known:
+        if entry.address in asked - answered and entry.name not in names:
+            yield Event(entry.name, "device_lost", entry.address, "discovery", "it does not answer", at)
+
+
+def write_found(path: Path, found: Found, netconf: str | None) -> int:
     """Add the devices that the file does not list yet; what stands in it, comments included, stays as it is.
+
+    Each gets the SNMP credential by which it answered, and the NETCONF credential ``netconf`` if one is named.
 
     A device that calls itself something that can't be a name here (with a colon, a line break) is left out.
 
@@ -125,13 +163,13 @@ def write_found(path: Path, found: Found, snmp: str | None, netconf: str | None)
         InputError: the file is bad, or would be after the change; it is left untouched.
     """
     file = read_entries(path)
-    for kind, name, there in (("snmp", snmp, file.credentials.snmp), ("netconf", netconf, file.credentials.netconf)):
-        if name is not None and name not in there:
-            raise UsageError(f"{path}: credentials.{kind} has no {name!r}; there is {', '.join(there) or 'none'}")
+    if netconf is not None and netconf not in file.credentials.netconf:
+        there = ", ".join(file.credentials.netconf) or "none"
+        raise UsageError(f"{path}: credentials.netconf has no {netconf!r}; there is {there}")
     known = file.devices
     names, addresses = {d.name for d in known}, {d.address for d in known}
     new = [
-        DeviceEntry(f.name, f.address, snmp, netconf)
+        DeviceEntry(f.name, f.address, f.credential or None, netconf)
         for f in found.found
         if f.name not in names and f.address not in addresses and re.fullmatch(DEVICE_NAME, f.name)
     ]

@@ -1,9 +1,8 @@
-"""discover, devices, snapshot: what is seen of real devices."""
+"""devices, snapshot: what is seen of real devices."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
@@ -12,13 +11,11 @@ from twin.app.cli.common import (
     JsonOption,
     SettingsOption,
     WindowOption,
-    progress,
     screen,
     settings_of,
     window_of,
 )
 from twin.app.render import age, bits, findings_table, table, to_json
-from twin.vocab.errors import UsageError
 from twin.vocab.time import now, to_datetime
 
 if TYPE_CHECKING:
@@ -29,50 +26,8 @@ STATUS_STYLE = {"ok": "green", "partial": "yellow"}
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
-    app.command()(discover)
     app.command()(devices)
     app.command()(snapshot)
-
-
-def discover(
-    seed: Annotated[str, typer.Argument(help="Address of the device to start from.")],
-    snmp: Annotated[str, typer.Option(help="Name of the SNMP credential in the devices file.")],
-    netconf: Annotated[str | None, typer.Option(help="Name of the NETCONF credential to give what is found.")] = None,
-    allow: Annotated[
-        list[str] | None, typer.Option(help="Prefix in which neighbours may be asked; repeatable. [default: settings]")
-    ] = None,
-    write: Annotated[bool, typer.Option("--write", help="Put what was found into the devices file.")] = False,
-    settings: SettingsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Walk LLDP from one device to its neighbours and theirs, inside allow-listed prefixes only."""
-    from twin.app.discovering import discover_from, write_found
-
-    chosen = settings_of(settings)
-    prefixes = tuple(_prefix(p) for p in allow) if allow else chosen.file.discover.allow
-    with progress("discovering") as steps:
-        found = discover_from(chosen, seed, prefixes, snmp, progress=lambda n, what: steps(n, None, what))
-        steps.finish(f"{len(found.found)} devices")
-    show = screen()
-    if as_json:
-        show.json(to_json(found))
-    else:
-        rows = [(f.name, f.address, f.description) for f in found.found]
-        show.out.print(table("found", ("name", "address", "what it says it is"), rows))
-        if found.skipped:
-            skipped = [(s.name, s.address or "–", s.reason) for s in found.skipped]
-            show.out.print(table("not asked", ("name", "address", "why"), skipped))
-    if write:
-        path = chosen.at(chosen.file.devices)
-        added = write_found(path, found, snmp, netconf)
-        show.note(f"{path}: {added} devices added")
-
-
-def _prefix(text: str) -> IPv4Network:
-    try:
-        return IPv4Network(text)
-    except ValueError as problem:
-        raise UsageError(f"--allow {text}: {problem}") from problem
 
 
 def devices(settings: SettingsOption = None, as_json: JsonOption = False) -> None:

@@ -12,7 +12,7 @@ import structlog
 import typer
 
 from twin import __version__
-from twin.app.cli import EXIT_INTERRUPTED, basics, collect, demo, forecast, lab, live, snmp, whatif
+from twin.app.cli import EXIT_INTERRUPTED, basics, collect, demo, discover, forecast, lab, live, snmp, whatif
 from twin.app.cli.common import screen
 from twin.app.render import shown
 from twin.vocab.errors import EXIT_ERROR, NettwinError
@@ -27,7 +27,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 PASS or done, 1 error, 2 usage, 3 FAIL, 4 INCONCLUSIVE. Settings: --settings, "
     "$NETTWIN_SETTINGS, else configs/nettwin.yaml.",
 )
-for room in (basics, live, collect, forecast, whatif, demo):
+for room in (basics, discover, live, collect, forecast, whatif, demo):
     room.register(app)
 app.add_typer(lab.app, name="lab")
 app.add_typer(snmp.app, name="snmp")

@@ -10,11 +10,11 @@ import sys
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Protocol
 
-from twin.app.discovering import discover_from, write_found
+from twin.app.discovering import Search, discover_from, write_found
 from twin.app.labspace import NETCONF, SNMP_V3, write_workspace
 from twin.app.settings import Settings, load_settings
 from twin.lab import lab as lab_room
@@ -111,9 +111,9 @@ class LiveNetwork:
     def discover(self, tell: Tell) -> int:
         lab, settings = self._up()
         allowed: tuple[IPv4Network, ...] = settings.file.discover.allow
-        seed = lab.access()[0].address
-        found = discover_from(settings, seed, allowed, SNMP_V3, progress=lambda n, what: tell(n, None, what))
-        return write_found(settings.at(settings.file.devices), found, SNMP_V3, NETCONF)
+        search = Search((IPv4Address(lab.access()[0].address),), (), allowed, (SNMP_V3,))
+        found = discover_from(settings, search, progress=lambda n, what: tell(n, None, what))
+        return write_found(settings.at(settings.file.devices), found, NETCONF)
 
     def collect(self, tell: Tell) -> str:
         _, settings = self._up()

@@ -83,7 +83,7 @@ class RecordedNetwork:
     def discover(self, tell: Tell) -> int:
         found = tuple(FoundDevice(name, address, "") for name, address in self.index["devices"])
         tell(1, 1, "as recorded")
-        return write_found(self.folder / "devices.yaml", Found(found, ()), None, None)
+        return write_found(self.folder / "devices.yaml", Found(found, ()), None)
 
     def collect(self, tell: Tell) -> str:
         self._play()
