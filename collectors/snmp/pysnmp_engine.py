@@ -49,6 +49,10 @@ _PRIVACY = {
     "AES-256": config.USM_PRIV_CFB256_AES,
     "DES": config.USM_PRIV_CBC56_DES,
 }
+_BLUMENTHAL = {
+    "AES-192": config.USM_PRIV_CFB192_AES_BLUMENTHAL,
+    "AES-256": config.USM_PRIV_CFB256_AES_BLUMENTHAL,
+}
 _AUTH_FAILURES = (
     errind.UnknownUserName,
     errind.UnknownSecurityName,
@@ -182,7 +186,7 @@ class _PysnmpAgent:
         if indication:
             raise _failure(indication)
         _check_status(int(status))
-        return [(tuple(name), _plain(value)) for name, value in varbinds]
+        return [(tuple(name), plain_value(value)) for name, value in varbinds]
 
 
 def _settle(
@@ -196,7 +200,7 @@ def _names(oids: Sequence[Oid]) -> list[tuple[Any, Any]]:
     return [(ObjectName(oid), _NULL) for oid in oids]
 
 
-def _plain(value: Any) -> Value | None:
+def plain_value(value: Any) -> Value | None:
     """A pysnmp value -> int, bytes or OID tuple; noSuchObject, noSuchInstance, endOfMibView -> None."""
     if isinstance(value, univ.Null):
         return None
@@ -264,12 +268,22 @@ def _refuse_unusable(credentials: SnmpV2c | SnmpV3) -> None:
 def _credentials(credentials: SnmpV2c | SnmpV3) -> Any:
     if isinstance(credentials, SnmpV2c):
         return CommunityData(credentials.community.reveal(), mpModel=1)  # noqa: S508 - most equipment has no more
+    auth, privacy = protocols(credentials)
     return UsmUserData(
         credentials.user,
         authKey=_revealed(credentials.auth_passphrase),
         privKey=_revealed(credentials.privacy_passphrase),
-        authProtocol=_AUTH[credentials.auth] if credentials.auth_passphrase else config.USM_AUTH_NONE,
-        privProtocol=_PRIVACY[credentials.privacy] if credentials.privacy_passphrase else config.USM_PRIV_NONE,
+        authProtocol=auth,
+        privProtocol=privacy,
+    )
+
+
+def protocols(credentials: SnmpV3) -> tuple[Oid, Oid]:
+    """pysnmp's names for what the credentials choose: (authentication, privacy)."""
+    privacy = _PRIVACY | (_BLUMENTHAL if credentials.key_extension == "blumenthal" else {})
+    return (
+        _AUTH[credentials.auth] if credentials.auth_passphrase else config.USM_AUTH_NONE,
+        privacy[credentials.privacy] if credentials.privacy_passphrase else config.USM_PRIV_NONE,
     )
 
 
