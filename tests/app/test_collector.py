@@ -7,6 +7,7 @@ import socket
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,12 @@ from twin.app.collector_status import (
     status_file,
     write_status,
 )
+from twin.app.events import read_events
 from twin.store import Store, StoreError, open_delta
 from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
+from twin.vocab.events import Event
+from twin.vocab.observed import ObservedDevice
 
 AT = np.datetime64("2026-01-01T00:00:00", "us")
 GOOD = Polled("r1", "snmp", (Block.from_rows("device", [{"device": "r1", "uptime_cs": 1}], AT),), None, {}, 0.2, 7)
@@ -60,6 +64,10 @@ def made(store: Store) -> Made:
     return collector, reports, told, clock
 
 
+def _full(*_: object) -> None:
+    raise StoreError("disk full")
+
+
 def taken(*results: Polled | Failed) -> Round:
     by_device: dict[str, tuple[Polled | Failed, ...]] = {}
     for result in results:
@@ -86,11 +94,8 @@ def test_a_store_that_fails_is_told_once_and_the_round_is_not_taken(
 ) -> None:
     collector, reports, told, _ = made
 
-    def full(*_: object) -> None:
-        raise StoreError("disk full")
-
     with monkeypatch.context() as broken:
-        broken.setattr(type(store), "write", full)
+        broken.setattr(type(store), "write", _full)
         assert not collector.deliver(taken(GOOD))
         assert not collector.deliver(taken(GOOD))
         assert collector.status().store_trouble == "disk full"
@@ -178,3 +183,46 @@ def test_a_shard_that_can_not_be_is_a_usage_error(shard: str, capsys: pytest.Cap
         main(["collect", "--once", "--shard", shard])
     assert ended.value.code == 2
     assert f"--shard {shard}: a shard is written NUMBER/COUNT" in capsys.readouterr().err
+
+
+def seen(description: str) -> Polled:
+    return replace(GOOD, observed=ObservedDevice("r1", "r1", description, "1.3.6.1.4.1.9.1.1"))
+
+
+def events(store: Store) -> list[tuple[str, str, str]]:
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    return [(e.device, e.event, e.subject) for e in read_events(store, start, start + timedelta(days=36500))]
+
+
+def test_a_device_that_is_lost_and_comes_back_is_two_events(made: Made, store: Store) -> None:
+    collector = made[0]
+    for _ in range(5):
+        collector.heard(DEAD)
+    collector.heard(replace(GOOD, device="r2"))
+    assert collector.deliver(taken(GOOD))
+    assert events(store) == [("r2", "device_lost", "snmp"), ("r2", "device_back", "snmp")]
+
+
+def test_a_device_that_is_another_one_is_an_event_across_restarts_too(made: Made, store: Store) -> None:
+    collector = made[0]
+    for description in ("IOS 15.1", "IOS 15.1", "IOS 15.2"):
+        collector.heard(seen(description))
+        assert collector.deliver(taken(seen(description)))
+    assert events(store) == [("r1", "device_changed", "description")]
+    again = Collector(
+        store, b"k" * 32, devices=1, interval=60.0, shard="1/2", report=lambda _: None, tell=lambda _: None
+    )
+    again.heard(seen("IOS 15.2"))
+    again.heard(seen("IOS 15.3"))
+    again.deliver(taken(GOOD))
+    assert len(events(store)) == 2
+
+
+def test_events_wait_for_the_store(made: Made, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector = made[0]
+    with monkeypatch.context() as broken:
+        broken.setattr(type(store), "write", _full)
+        collector.happened(Event("r1", "linkDown", "eth1", "snmp-trap", "", datetime(2026, 1, 1, tzinfo=UTC)))
+        assert not collector.deliver(taken(GOOD))
+    assert collector.deliver(taken(GOOD))
+    assert events(store) == [("r1", "linkDown", "eth1")]

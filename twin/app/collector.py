@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from collectors.failures import Failed
 from collectors.results import Polled, Round
 from collectors.watch import Progress
-from twin.app.collecting import RoundReport, Upkeep, store_round
+from twin.app.collecting import OBSERVED, RoundReport, Upkeep, read_observed, store_round
 from twin.app.collector_status import CollectorStatus, FailingPoll, Seconds
-from twin.store import Store, StoreError
+from twin.app.events import store_events
+from twin.app.noticing import Identity, Noticing
+from twin.store import Store, StoreError, latest_records
+from twin.vocab.errors import NettwinError
+from twin.vocab.events import Event
 from twin.vocab.time import now
 
 Tell = Callable[[str], None]
 LATER = "kept, and tried again in a few seconds"
+MOST_EVENTS = 100_000
 
 
 @dataclass
@@ -89,6 +95,8 @@ class Collector:
         self._polls: Counter[tuple[str, str]] = Counter()
         self._values = self._requests = self._retries = self._stored = 0
         self._poll_seconds, self._store_seconds = Seconds(), Seconds()
+        self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self._noticing = Noticing(_identities(store))
         self._last_stored: datetime | None = None
         self._store_trouble = ""
 
@@ -101,16 +109,23 @@ class Collector:
         self._last[key] = FailingPoll(result.device, result.protocol, result.status, reason, since)
         self._polls[result.protocol, result.status] += 1
         self._poll_seconds.add(result.seconds)
+        for event in self._noticing.notice(result, now()):
+            self.happened(event)
         if isinstance(result, Polled):
             self._values += result.values
             self._requests += result.requests
             self._retries += result.retries
+
+    def happened(self, event: Event) -> None:
+        """Something to store beside the samples. May be called from any thread; the oldest of too many are dropped."""
+        self._events.append(event)
 
     def deliver(self, taken: Round) -> bool:
         """Store a round; False if the store failed, and the round is to be offered again."""
         began = self._clock()
         try:
             samples, changed = store_round(self._store, taken, self._key)
+            self._store_events()
         except StoreError as problem:
             self._trouble(str(problem))
             return False
@@ -129,6 +144,12 @@ class Collector:
         if self._interval.polled:
             self._report(self._interval.report(self._clock()))
         self._interval = _Interval(now(), self._clock())
+
+    def _store_events(self) -> None:
+        waiting = list(self._events)
+        store_events(self._store, waiting)
+        for _ in waiting:
+            self._events.popleft()
 
     def _trouble(self, problem: str) -> None:
         if problem and not self._store_trouble:
@@ -170,3 +191,12 @@ class Collector:
             last_stored=self._last_stored,
             store_trouble=self._store_trouble,
         )
+
+
+def _identities(store: Store) -> dict[str, Identity]:
+    """What each device last said it is; a record that can't be read is as good as none."""
+    found = {}
+    for device, record in latest_records(store, OBSERVED).items():
+        with suppress(NettwinError):
+            found[device] = Identity.of(read_observed(record.content))
+    return found

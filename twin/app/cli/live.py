@@ -1,8 +1,9 @@
-"""devices, snapshot: what is seen of real devices."""
+"""devices, events, snapshot: what is seen of real devices."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -15,11 +16,8 @@ from twin.app.cli.common import (
     settings_of,
     window_of,
 )
-from twin.app.render import age, bits, findings_table, table, to_json
-from twin.vocab.time import now, to_datetime
-
-if TYPE_CHECKING:
-    pass
+from twin.app.render import age, bits, clock, findings_table, table, to_json
+from twin.vocab.time import now, parse_duration, to_datetime
 
 STATUS_STYLE = {"ok": "green", "partial": "yellow"}
 
@@ -27,6 +25,7 @@ STATUS_STYLE = {"ok": "green", "partial": "yellow"}
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     app.command()(devices)
+    app.command()(events)
     app.command()(snapshot)
 
 
@@ -51,6 +50,27 @@ def devices(settings: SettingsOption = None, as_json: JsonOption = False) -> Non
             status = Text(str(p.get("status", "–")), STATUS_STYLE.get(str(p.get("status")), "red"))
             rows.append((entry.name, entry.address, p.get("protocol", "–"), status, since, p.get("reason", "")))
     show.out.print(table("devices", ("name", "address", "protocol", "last answer", "when", "reason"), rows))
+
+
+def events(
+    device: Annotated[str | None, typer.Option("--device", "-d", help="Only of this device.")] = None,
+    since: Annotated[str, typer.Option(help="How far back, e.g. 2h or 7d.")] = "1d",
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what happened: told by devices (traps, notifications) or noticed while polling and discovering."""
+    from twin.app.events import read_events
+    from twin.app.wiring import store_of
+
+    chosen, present = settings_of(settings), now()
+    with store_of(chosen) as store:
+        found = read_events(store, present - parse_duration(since), present + timedelta(seconds=1), device)
+    show = screen()
+    if as_json:
+        show.json(to_json(found))
+        return
+    rows = [(clock(e.at, chosen.zone), e.device, e.event, e.subject, e.source, e.detail) for e in found]
+    show.out.print(table(f"the last {since}", ("when", "device", "what", "of", "told by", "detail"), rows))
 
 
 def snapshot(
