@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models import data
 from models.data import DAY, WEEK, Panel, TooLittleHistoryError
 from twin.vocab.forecast import SeriesKey
-from twin.vocab.rates import Rates, counter_rates
+from twin.vocab.rates import Rates, Reason
 from twin.vocab.time import FIVE_MINUTES
 
 MONDAY = np.datetime64("2026-01-05T00:00", "us")
@@ -27,7 +27,7 @@ def panel_of(values: object, start: np.datetime64 = MONDAY, prefix: str = "r") -
 
 def rates(start: str, seconds: list[int], values: list[float]) -> Rates:
     edges = np.datetime64(start, "us") + np.cumsum([0, *seconds]) * np.timedelta64(1, "s")
-    return Rates(edges[:-1], edges[1:], np.array(values), np.full(len(values), ""))
+    return Rates.known(edges[:-1], edges[1:], np.array(values))
 
 
 def test_polling_every_ten_seconds_becomes_five_minute_means() -> None:
@@ -39,10 +39,10 @@ def test_polling_every_ten_seconds_becomes_five_minute_means() -> None:
 
 
 def test_a_silence_stays_a_gap_and_is_never_zero() -> None:
-    counters = np.array([0, 3000, 6000, 12000])
     at = MONDAY + np.array([0, 300, 600, 1500]) * np.timedelta64(1, "s")
     key = SeriesKey("r1", "eth0", "in_bps")
-    gappy = counter_rates(at, counters, longest_gap_s=600)
+    gap = np.array([Reason.KNOWN, Reason.KNOWN, Reason.GAP], dtype=np.uint8)
+    gappy = Rates(at[:-1], at[1:], np.array([10.0, 10.0, np.nan]), gap)
     panel = data.from_rates({key: gappy}, MONDAY, MONDAY + np.timedelta64(25, "m"))
     assert panel.mask.tolist() == [[True, True, False, False, False]]
     assert panel.values[0, :2].tolist() == [10.0, 10.0]

@@ -1,76 +1,199 @@
-"""Counters -> rates, once for everybody: wraps, reboots, discontinuities and gaps (RFC 2863 section 3.1.5)."""
+"""Counters -> rates, once for everybody: wraps, restarts, discontinuities, renumbering, copies and gaps (RFC 2863)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from twin.vocab.caching import stale
+from twin.vocab.continuity import Passage, passage
+from twin.vocab.counters import LONGEST_CACHE_S, Floats, Ints, Mask, Samples, mostly, rounds_of, unrepeated
+from twin.vocab.time import Instants
+
+TOLERANCE = 1.05
+"""A counter may run this much above its interface's speed: ifHighSpeed is rounded, and some count framing."""
+LATENESS_S = 5.0
+"""A counter may be read this much later than the one before: agents' usual copies (3 s) and the time a table takes."""
+_WRAP = 2**32
+
+
+class Reason(IntEnum):
+    """Why there is no rate between two samples; of several, the one that explains most."""
+
+    KNOWN = 0
+    IMPLAUSIBLE = 1  # more than the interface can carry
+    WRAPS = 2  # a 32-bit counter that may have wrapped more than once, or not at all
+    RESET = 3  # it fell, and nothing says why
+    GAP = 4  # nothing was read for too long
+    CLOCK = 5  # the device's time and ours did not pass alike
+    RENUMBERED = 6  # another ifIndex: the interface was made anew
+    DISCONTINUITY = 7  # the agent says so (ifCounterDiscontinuityTime)
+    RESTART = 8  # the agent started anew, and nothing shows that the counters went on
+    REBOOT = 9
+
+    @property
+    def text(self) -> str:
+        """One word for people; empty where the rate is known."""
+        return self.name.lower() if self else ""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """``per_second[i]`` holds from ``start[i]`` to ``end[i]`` (at most ``start[i+1]``); NaN with ``reason``."""
+    """``per_second[i]`` holds from ``start[i]`` to ``end[i]`` (at most ``start[i+1]``); NaN with its ``Reason``."""
 
-    start: npt.NDArray[np.datetime64]
-    end: npt.NDArray[np.datetime64]
+    start: Instants
+    end: Instants
     per_second: Floats
-    reason: npt.NDArray[np.str_]
+    reason: npt.NDArray[np.uint8]
+
+    @staticmethod
+    def known(start: Instants, end: Instants, per_second: Floats) -> Rates:
+        return Rates(start, end, per_second, np.zeros(len(start), dtype=np.uint8))
 
 
-def counter_rates(
-    at: npt.NDArray[np.datetime64],
-    counter: npt.NDArray[np.int64],
-    *,
-    bits: int = 64,
-    valid: Mask | None = None,
-    uptime_cs: npt.NDArray[np.int64] | None = None,
-    discontinuity_cs: npt.NDArray[np.int64] | None = None,
-    ceiling: float | None = None,
-    longest_gap_s: float | None = None,
-) -> Rates:
-    """Increase per second between successive samples of ONE series, sorted by time.
+@dataclass(frozen=True)
+class SeriesRates:
+    """The rates of one counter of many series, and which series each is of (non-decreasing)."""
+
+    series: Ints
+    rates: Rates
+
+    def split(self) -> Iterator[tuple[int, Rates]]:
+        """One series after the other; those with no two samples are left out."""
+        r = self.rates
+        edges = np.flatnonzero(np.diff(self.series, prepend=-1, append=-1))
+        for first, last in pairwise(edges):
+            part = slice(int(first), int(last))
+            yield int(self.series[first]), Rates(r.start[part], r.end[part], r.per_second[part], r.reason[part])
+
+
+def octet_rates(samples: Samples, longest_gap_s: float) -> tuple[SeriesRates, ...]:
+    """Octets per second between successive samples, for each counter; what can't be known has a reason, never a guess.
+
+    A sample that only repeats what the agent had copied is passed over: the rate holds between the counters' changes.
+    A 32-bit counter that fell has wrapped only if the agent went on and exactly one increase fits the interface's
+    speed (the higher of the two samples'); a 64-bit counter never wraps. Between widths the low 32 bits count
+    (RFC 2863 section 3.1.6). A restarted agent's counters went on if none of the device fell and either the
+    host's own uptime went on, or a counter is too high to have begun since.
 
     Args:
-        at, counter: [n] sample times and raw counts (Counter64 as the same bits in int64).
-        bits: 32 or 64. Only a 32-bit decrease may be a wrap, and only if the agent did not restart,
-            no discontinuity was stamped, and the implied rate stays under ``ceiling`` (counts per second).
-        valid: [n] which samples were measured.
-        uptime_cs: [n] sysUpTime with each sample; a decrease is a restart.
+        samples: sorted by series, then time; times of a series may repeat.
         longest_gap_s: a longer silence is a gap, not an average.
-
-    Returns:
-        [m-1] rates over the m valid samples.
-
-    Raises:
-        ValueError: times not strictly increasing, or bits not 32 or 64.
     """
-    if bits not in (32, 64):
-        raise ValueError(f"counters have 32 or 64 bits, not {bits}")
-    keep = np.ones(len(at), dtype=bool) if valid is None else valid
-    times, counts = at[keep], counter[keep]
-    seconds = np.diff(times) / np.timedelta64(1, "s")
-    if np.any(seconds <= 0):
-        raise ValueError("sample times must increase")
-    delta = np.diff(counts.view(np.uint64)).view(np.int64).astype(np.float64)
-    if bits == 32:
-        delta = np.where(delta < 0, delta + 2.0**32, delta)
-    decreased = np.diff(counts.astype(np.int64)) < 0 if bits == 32 else delta < 0
-    reason = np.full(len(seconds), "", dtype="<U13")
-    with np.errstate(invalid="ignore"):
-        implausible = (delta / seconds > ceiling) if ceiling is not None else np.zeros(len(seconds), dtype=bool)
-    reason[implausible] = "implausible"
-    reason[decreased & (implausible | (bits == 64) | (ceiling is None))] = "reset"
-    if longest_gap_s is not None:
-        reason[seconds > longest_gap_s] = "gap"
-    if discontinuity_cs is not None:
-        reason[np.diff(discontinuity_cs[keep]) != 0] = "discontinuity"
-    if uptime_cs is not None:
-        reason[np.diff(uptime_cs[keep]) < 0] = "restart"
-    return Rates(times[:-1], times[1:], np.where(reason == "", delta / seconds, np.nan), reason)
+    samples = unrepeated(samples)
+    rounds = rounds_of(samples)
+    fresh = ~stale(samples, rounds)
+    spans = [_span(samples, counter, fresh) for counter in range(len(samples.counts))]
+    evidence = _evidence(spans, rounds)
+    return tuple(
+        SeriesRates(samples.series[s.later], _rates(samples, s, evidence, rounds, longest_gap_s)) for s in spans
+    )
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One counter between successive samples: rows, and what its own numbers say.
+
+    ``too_much``: the increase does not fit the speed. ``several``: more than one increase does. ``below``: a 32-bit
+    counter is lower than before. ``fell``: no increase explains the new count. ``went_on``: the count is too high to
+    have begun anew in between.
+    """
+
+    earlier: Ints
+    later: Ints
+    seconds: Floats
+    increase: Floats
+    too_much: Mask
+    several: Mask
+    below: Mask
+    fell: Mask
+    went_on: Mask
+    clocks: Passage
+
+
+def _span(samples: Samples, counter: int, fresh: Mask) -> _Span:
+    rows = np.flatnonzero(fresh & samples.measured[counter])
+    pairs = samples.series[rows][1:] == samples.series[rows][:-1]
+    earlier, later = rows[:-1][pairs], rows[1:][pairs]
+    seconds = (samples.at[later] - samples.at[earlier]) / np.timedelta64(1, "s")
+    bits, speed = samples.tell("counter_bits"), samples.tell("speed_bps")
+    ceiling = TOLERANCE / 8.0 * _positive(np.fmax(speed[earlier], speed[later]))
+    most, surely = ceiling * (seconds + LATENESS_S), ceiling * (seconds + LONGEST_CACHE_S)
+    narrow = (bits[earlier] == 32) | (bits[later] == 32)
+    old, new = (np.where(narrow, c % _WRAP, c) for c in (samples.counts[counter, r] for r in (earlier, later)))
+    low = ((new - old) % _WRAP).astype(np.float64)
+    lower = new < old
+    increase = np.where(narrow, low, np.where(lower, 0, new - old).astype(np.float64))
+    # many virtual interfaces run faster than they say: a 64-bit counter that mostly does is believed
+    misrated = ~narrow & mostly(increase > most, samples.series[later])
+    return _Span(
+        earlier,
+        later,
+        seconds,
+        increase,
+        too_much=(increase > most) & ~misrated,
+        several=narrow & ~(low + _WRAP > surely),
+        below=narrow & lower,
+        fell=lower & ~(narrow & (low <= most)),
+        went_on=~lower & ~misrated & (new > most),
+        clocks=passage(samples, earlier, later, seconds),
+    )
+
+
+def _positive(values: Floats) -> Floats:
+    """0 means that the agent does not know (RFC 2863 ifHighSpeed)."""
+    return np.where(values > 0, values, np.nan)
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """[rounds] of all counters of a device that was read in that round: whether any, or most, fell; any went on."""
+
+    any_fell: Mask
+    most_fell: Mask
+    any_went_on: Mask
+
+
+def _evidence(spans: list[_Span], rounds: Ints) -> _Evidence:
+    count = int(rounds.max(initial=-1)) + 1
+    ends = np.concatenate([rounds[s.later] for s in spans])
+    fell = np.concatenate([s.fell | (s.below & s.clocks.restarted) for s in spans])
+    went_on = np.concatenate([s.went_on for s in spans])
+    falling, going = np.bincount(ends, fell, count), np.bincount(ends, went_on, count)
+    counting = np.bincount(ends, fell | np.concatenate([s.increase > 0 for s in spans]), count)
+    return _Evidence(falling > 0, 2 * falling >= counting, going > 0)
+
+
+def _rates(samples: Samples, span: _Span, evidence: _Evidence, rounds: Ints, longest_gap_s: float) -> Rates:
+    reason = _reasons(samples, span, evidence, rounds[span.later])
+    reason[(reason < Reason.GAP) & (span.seconds > longest_gap_s)] = Reason.GAP
+    per_second = np.where(reason == Reason.KNOWN, span.increase / span.seconds, np.nan)
+    return Rates(samples.at[span.earlier], samples.at[span.later], per_second, reason)
+
+
+def _reasons(samples: Samples, span: _Span, evidence: _Evidence, ends: Ints) -> npt.NDArray[np.uint8]:
+    """The strongest explanation is written last."""
+    clocks = span.clocks
+    index, stamp = samples.tell("index"), samples.tell("discontinuity_cs")
+    fell, most_fell, any_went_on = (x[ends] for x in (evidence.any_fell, evidence.most_fell, evidence.any_went_on))
+    agent_only = clocks.restarted & ~clocks.rebooted & ~fell & (clocks.same_host | any_went_on)
+    restamped = np.where(clocks.restarted, stamp[span.later] != 0, stamp[span.later] != stamp[span.earlier])
+    renumbered = np.isfinite(index[span.earlier] + index[span.later]) & (index[span.earlier] != index[span.later])
+    reason = np.zeros(len(ends), dtype=np.uint8)
+    reason[span.too_much] = Reason.IMPLAUSIBLE
+    reason[span.several] = Reason.WRAPS
+    reason[span.fell | (span.below & ~clocks.steady)] = Reason.RESET
+    reason[clocks.stepped] = Reason.CLOCK
+    reason[renumbered & ~span.went_on] = Reason.RENUMBERED
+    reason[np.isfinite(stamp[span.earlier] + stamp[span.later]) & restamped] = Reason.DISCONTINUITY
+    reason[clocks.restarted & (~agent_only | span.below)] = Reason.RESTART
+    reason[clocks.restarted & (clocks.rebooted | (fell & most_fell))] = Reason.REBOOT
+    return reason
 
 
 def on_grid(rates: Rates, grid: npt.NDArray[np.datetime64], step: np.timedelta64) -> tuple[Floats, Mask]:

@@ -92,7 +92,8 @@ def snapshot(
         rates = window_rates(store, present - span, present)
     made, show = likeness.snapshot, screen()
     if as_json:
-        show.json(to_json({"hash": made.hash, "at": made.at, "links": made.links, "findings": made.findings}))
+        told = {"hash": made.hash, "at": made.at, "links": made.links, "findings": made.findings}
+        show.json(to_json(told | {"loads": {str(port): rate for port, rate in rates.items()}}))
         return
     views = port_views(made.devices)
     rows = []
@@ -104,7 +105,8 @@ def snapshot(
         view = views[sender]
         cost = interface_cost(view, made.devices)
         state = "up" if view.up else "down"
-        rows.append((f"{sender} → {receiver}", state, cost or "–", bits(capacity), bits(load), used))
+        why = f" ({rate.reason})" if rate and load is None else ""
+        rows.append((f"{sender} → {receiver}", state, cost or "–", bits(capacity), bits(load) + why, used))
     title = f"{len(made.devices)} devices, {len(made.links)} links, snapshot {made.hash[:12]}"
     columns = ("directed link", "state", "OSPF cost", "capacity", f"load ({span.total_seconds():.0f} s)", "used")
     show.out.print(table(title, columns, rows, right=columns[2:]))
