@@ -7,7 +7,8 @@ import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 from pyasn1.error import PyAsn1Error  # type: ignore[import-untyped] # pyasn1 comes without types
@@ -21,11 +22,13 @@ from pysnmp.hlapi.v3arch.asyncio import CommunityData, Udp6TransportTarget, UdpT
 from pysnmp.hlapi.v3arch.asyncio.lcd import CommandGeneratorLcdConfigurator
 from pysnmp.proto import errind
 from pysnmp.proto.rfc1902 import ObjectName
+from pysnmp.proto.rfc1905 import EndOfMibView, NoSuchInstance, NoSuchObject
 from pysnmp.smi.error import SmiError
 
 from collectors.failures import PollError
-from collectors.snmp.walk import TooBigError, Varbinds, walk_columns
-from collectors.snmp.wire import Agent, Oid, Value, Walk
+from collectors.snmp.ber import Cells, content_of, decode_oid, encode_oid
+from collectors.snmp.walk import TooBigError, walk_cells
+from collectors.snmp.wire import Agent, Oid, Tally, Value, Walk
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV1, SnmpV2c, SnmpV3
 
 logging.getLogger("pysnmp").addHandler(logging.NullHandler())
@@ -67,6 +70,7 @@ _AUTH_FAILURES = (
     errind.UnsupportedPrivProtocol,
 )
 _LONGEST_USER, _SHORTEST_PASSPHRASE = 32, 8
+_ENDS = (EndOfMibView, NoSuchInstance, NoSuchObject)
 _UNENCODABLE = "user name, passphrase, community or object can't be written as SNMP"  # pyasn1 would show the secret
 _TOO_BIG, _NO_ACCESS, _AUTHORIZATION_ERROR = 1, 6, 16  # error-status, RFC 3416
 
@@ -136,6 +140,7 @@ class _PysnmpAgent:
     target: str
     probe: str | None
     access: SnmpAccess
+    tally: Tally = field(default_factory=Tally)
 
     async def get(self, oids: Sequence[Oid]) -> Mapping[Oid, Value]:
         try:
@@ -156,25 +161,26 @@ class _PysnmpAgent:
     async def _get_all(self, oids: Sequence[Oid]) -> Mapping[Oid, Value]:
         found: dict[Oid, Value] = {}
         for start in range(0, len(oids), _MOST_OBJECTS):
-            answer = await self._get(oids[start : start + _MOST_OBJECTS])
-            found |= {oid: value for oid, value in answer if value is not None}
+            names = _names(oids[start : start + _MOST_OBJECTS])
+            answer = await self._ask(GetCommandGenerator().send_varbinds, (names,))
+            found |= {tuple(oid): plain for oid, value in answer if (plain := plain_value(value)) is not None}
         return found
 
     async def walk(self, columns: Sequence[Oid], *, rows: int, max_rows: int, until: float) -> Walk:
-        return await walk_columns(
+        return await walk_cells(
             self._bulk, columns, repetitions=self.access.repetitions, rows=rows, max_rows=max_rows, until=until
         )
 
     def close(self) -> None:
         """All agents share the engine's sockets: nothing to give back."""
 
-    async def _get(self, oids: Sequence[Oid]) -> Varbinds:
-        return await self._ask(GetCommandGenerator().send_varbinds, (_names(oids),))
+    async def _bulk(self, names: Sequence[bytes], repetitions: int) -> Sequence[Cells]:
+        oids = [decode_oid(content_of(name)) for name in names]
+        answer = await self._ask(BulkCommandGeneratorSingleRun().send_varbinds, (0, repetitions, _names(oids)))
+        return [_cells(answer[place :: len(oids)]) for place in range(min(len(oids), len(answer)))]
 
-    async def _bulk(self, oids: Sequence[Oid], repetitions: int) -> Varbinds:
-        return await self._ask(BulkCommandGeneratorSingleRun().send_varbinds, (0, repetitions, _names(oids)))
-
-    async def _ask(self, send: Callable[..., object], arguments: tuple[Any, ...]) -> Varbinds:
+    async def _ask(self, send: Callable[..., object], arguments: tuple[Any, ...]) -> Sequence[tuple[Any, Any]]:
+        self.tally.requests += 1
         future: asyncio.Future[tuple[Any, Any, Any]] = asyncio.get_running_loop().create_future()
         try:
             send(self.engine, self.target, None, "", *arguments, _settle, future)
@@ -186,7 +192,7 @@ class _PysnmpAgent:
         if indication:
             raise _failure(indication)
         _check_status(int(status))
-        return [(tuple(name), plain_value(value)) for name, value in varbinds]
+        return list(varbinds)
 
 
 def _settle(
@@ -198,6 +204,12 @@ def _settle(
 
 def _names(oids: Sequence[Oid]) -> list[tuple[Any, Any]]:
     return [(ObjectName(oid), _NULL) for oid in oids]
+
+
+def _cells(varbinds: Sequence[tuple[Any, Any]]) -> Cells:
+    own = list(takewhile(lambda varbind: not isinstance(varbind[1], _ENDS), varbinds))
+    values = [plain_value(value) for _, value in own]
+    return Cells([encode_oid(tuple(name)) for name, _ in own], values, None in values, len(own) < len(varbinds))
 
 
 def plain_value(value: Any) -> Value | None:

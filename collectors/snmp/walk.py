@@ -1,140 +1,402 @@
 """Walking several columns side by side with GETBULK (RFC 3416 section 4.2.3), whatever the agent does.
 
 Every column must strictly increase; an agent that repeats or goes back ends that column (real agents loop:
-puresnmp issues 51 and 94, gosnmp issue 401), what came before is kept and the walk says so.
+puresnmp issues 51 and 94, gosnmp issue 401), what came before is kept and the walk says so. How many varbinds a
+response is asked to hold adapts to what the device manages.
+
+Columns of one table have the same rows. So names are only compared, as octets, with those the column before them had
+(a ``_Spine``); what differs is decoded and checked.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import takewhile
+from operator import lt
 from typing import TypeAlias
 
 import numpy as np
 
 from collectors.failures import PollError
+from collectors.snmp.ber import (
+    OBJECT_IDENTIFIER,
+    Cells,
+    MalformedError,
+    content_of,
+    decode_arcs,
+    decode_oid,
+    encode_oid,
+    header,
+)
 from collectors.snmp.wire import Column, Oid, Value, Walk, dotted
 from twin.vocab.time import instant, now
 
 Varbinds: TypeAlias = Sequence[tuple[Oid, Value | None]]
 Bulk: TypeAlias = Callable[[Sequence[Oid], int], Awaitable[Varbinds]]
+CellsBulk: TypeAlias = Callable[[Sequence[bytes], int], Awaitable[Sequence[Cells]]]
 
 MOST_VARBINDS = 240  # a response: larger ones are cut short by many agents or lost in fragments
-FEWEST_REPETITIONS = 4
+REQUEST_PRICE = 20  # of a request, where a column of a response costs 1 (CPU, measured)
+RETRY_AFTER = 100
+MOST_SPINES = 4  # to look for a column's rows in
+SILENCES = 3  # in a row, each time asking for less, until a walk ends
 OUT_OF_TIME = "out of time"
 
 
-class TooBigError(Exception):
+class TooBigError(PollError):
     """The agent can't fit the response in a message (error-status tooBig)."""
+
+    def __init__(self) -> None:
+        super().__init__("error", "the agent says tooBig for a single object")
+
+
+class ObjectError(PollError):
+    """The agent fails at one of the objects asked for: the ``place``-th, from 0."""
+
+    def __init__(self, place: int, reason: str) -> None:
+        super().__init__("error", reason)
+        self.place = place
 
 
 @dataclass
-class _Column:
-    prefix: Oid
-    cursor: Oid
-    instances: list[Oid] = field(default_factory=list)
-    values: list[Value] = field(default_factory=list)
-    open: bool = True
-    cut: str = ""
+class Fit:
+    """How many varbinds a response of one device may be asked to hold; learnt as it answers, kept between walks.
 
-    @property
-    def rows(self) -> int:
-        return len(self.values)
+    ``failed``: what was too much, tried again after ``RETRY_AFTER`` responses; ``proven``: what certainly was not.
+    """
 
-    def accept(self, oid: Oid, value: Value | None, max_rows: int) -> bool:
-        """Whether the varbind belongs to this column; closes the column where it ends."""
-        if not self.open:
-            return False
-        if value is None or oid[: len(self.prefix)] != self.prefix:
-            return self.close("")
-        if oid <= self.cursor:
-            return self.close(f"{dotted(self.prefix)} does not increase after {dotted(self.cursor)}")
-        if self.rows >= max_rows:
-            return self.close(f"{dotted(self.prefix)} has more than {max_rows} rows")
-        self.cursor = oid
-        self.instances.append(oid[len(self.prefix) :])
-        self.values.append(value)
-        return True
+    varbinds: int = MOST_VARBINDS
+    failed: int = MOST_VARBINDS + 1
+    proven: int = 0
+    since: int = 0
 
-    def close(self, cut: str) -> bool:
-        self.open, self.cut = False, cut
-        return False
+    def shrink(self, asked: int, to: int) -> None:
+        """``asked`` was too much: back to what is proven, else to ``to``."""
+        self.proven = self.proven if self.proven < asked else 0
+        self.varbinds = max(1, min(self.varbinds, max(to, self.proven)))
+        self.failed, self.since = max(2, asked), 0
+
+    def grow(self, got: int) -> None:
+        """All that was asked for came, and no more was asked for because of this."""
+        self.proven, self.since = max(self.proven, got), self.since + 1
+        if self.since > RETRY_AFTER:
+            self.failed = MOST_VARBINDS + 1
+        self.varbinds = min(self.failed - 1, MOST_VARBINDS, self.varbinds + max(1, self.varbinds // 16))
 
 
 async def walk_columns(
     bulk: Bulk, columns: Sequence[Oid], *, repetitions: int, rows: int, max_rows: int, until: float
 ) -> Walk:
+    """``walk_cells`` for an agent that answers with object identifiers; None as a value stands for endOfMibView."""
+
+    async def cells(names: Sequence[bytes], count: int) -> Sequence[Cells]:
+        answer = await bulk([decode_oid(content_of(name)) for name in names], count)
+        return cells_of(answer, len(names))
+
+    return await walk_cells(cells, columns, repetitions=repetitions, rows=rows, max_rows=max_rows, until=until)
+
+
+def cells_of(answer: Varbinds, width: int) -> list[Cells]:
+    """Varbinds in the order they came -> cells for each of the ``width`` objects asked for."""
+    found = []
+    for place in range(min(width, len(answer))):
+        own = list(takewhile(lambda varbind: varbind[1] is not None, answer[place::width]))
+        ended = len(own) < len(answer[place::width])
+        found.append(Cells([encode_oid(oid) for oid, _ in own], [value for _, value in own], ended=ended))
+    return found
+
+
+async def walk_cells(
+    bulk: CellsBulk,
+    columns: Sequence[Oid],
+    *,
+    repetitions: int,
+    rows: int,
+    max_rows: int,
+    until: float,
+    fit: Fit | None = None,
+) -> Walk:
     """Walk ``columns`` with one outstanding request.
 
     Args:
-        bulk: sends one GETBULK; None as a value stands for endOfMibView.
+        bulk: sends one GETBULK.
         repetitions: most rows to ask for at once.
         rows: how many rows to expect (a guess; a good one saves varbinds past the end).
         until: no request is begun after this time (time.monotonic); what came is kept.
+        fit: what was learnt about the device.
 
     Raises:
         PollError: nothing came back at all.
     """
-    open_columns = [_Column(prefix, prefix) for prefix in columns]
-    state = _State(bulk, max(1, repetitions), max_rows, until)
+    spines = [_Spine()]
+    left = every = [_column(_prefix(oid), spines, max_rows) for oid in columns]
+    state = _State(bulk, max(1, repetitions), until, fit or Fit())
     expected = rows + 1
-    for group in _groups(open_columns):
+    while left:
+        width = side_by_side(len(left), expected, state.repetitions, state.limit)
+        group, left = left[:width], left[width:]
         await state.drain(group, expected)
         expected = max(c.rows for c in group) + 1
-    cuts = tuple(dict.fromkeys(c.cut for c in open_columns if c.cut))
-    return Walk({c.prefix: Column(c.instances, c.values) for c in open_columns}, state.at, cuts)
+    cuts = tuple(dict.fromkeys(c.cut for c in every if c.cut))
+    return Walk(_shared(every), state.at, cuts)
 
 
-def _groups(columns: Sequence[_Column]) -> list[Sequence[_Column]]:
-    """Side by side as long as a few rows of all fit one response."""
-    width = MOST_VARBINDS // FEWEST_REPETITIONS
-    return [columns[i : i + width] for i in range(0, len(columns), width)]
+@lru_cache(maxsize=4096)
+def side_by_side(columns: int, rows: int, repetitions: int, limit: int) -> int:
+    """How many of so many columns to ask for at once, when each has so many rows and ``limit`` varbinds fit a response.
+
+    Every request has its price, and so has every column of every response: the cheapest way of cutting the table is
+    taken.
+    """
+    best, best_price = 1, math.inf
+    for width in {math.ceil(columns / groups) for groups in range(1, columns + 1)}:
+        if width <= limit:
+            pieces = math.ceil(rows / min(repetitions, limit // width, rows))
+            price = pieces * (REQUEST_PRICE * math.ceil(columns / width) + columns)
+            if price < best_price:
+                best, best_price = width, price
+    return best
+
+
+def _column(prefix: _Prefix, spines: list[_Spine], max_rows: int) -> _Column:
+    return _Column(prefix, spines, spines[0], prefix.element, max_rows)
+
+
+def _shared(columns: Sequence[_Column]) -> dict[Oid, Column]:
+    """The columns as walked; equal instances become one object."""
+    distinct: list[Sequence[Oid]] = []
+    found: dict[Oid, Column] = {}
+    for column in columns:
+        own = column.spine.instances
+        if len(own) != column.rows:
+            own = own[: column.rows]
+        same = next((known for known in distinct if known is own or known == own), None)
+        if same is None:
+            distinct.append(same := own)
+        found[column.prefix.oid] = Column(same, column.values)
+    return found
+
+
+class _Heads(dict[int, bytes]):
+    """How the elements of a column's cells begin, by the length of what follows the column's own sub-identifiers."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.content = content
+
+    def __missing__(self, size: int) -> bytes:
+        self[size] = header(OBJECT_IDENTIFIER, len(self.content) + size) + self.content
+        return self[size]
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    """A column's object identifier, also as octets: content and whole element."""
+
+    oid: Oid
+    content: bytes
+    element: bytes
+    heads: _Heads
+
+
+@lru_cache(maxsize=4096)
+def _prefix(oid: Oid) -> _Prefix:
+    element = encode_oid(oid)
+    content = content_of(element)
+    return _Prefix(oid, content, element, _Heads(content))
+
+
+@dataclass
+class _Spine:
+    """Rows that several columns have in common, as octets and as sub-identifiers; strictly increasing."""
+
+    suffixes: list[bytes] = field(default_factory=list)
+    instances: list[Oid] = field(default_factory=list)
+
+    def has(self, at: int, suffixes: Sequence[bytes], *, before: Sequence[bytes]) -> bool:
+        return self.suffixes[at : at + len(suffixes)] == suffixes and self.suffixes[:at] == before[:at]
+
+
+@dataclass
+class _Column:
+    """One column on the way: its rows are the first ``rows`` of its spine. ``seen`` counts the NULLs too."""
+
+    prefix: _Prefix
+    spines: list[_Spine]
+    spine: _Spine
+    cursor: bytes
+    max_rows: int
+    rows: int = 0
+    seen: int = 0
+    last: Oid = ()
+    values: list[Value] = field(default_factory=list)
+    open: bool = True
+    cut: str = ""
+
+    def accept(self, cells: Cells) -> None:
+        """Take the cells that belong to this column; closes it where it ends."""
+        room = self.max_rows - self.seen
+        names, values = cells.names[:room], cells.values[:room]
+        taken = 0 if cells.gaps else self._take_known(names, values)
+        if taken < len(names):
+            self._take_new(names[taken:], values[taken:])
+        if self.open and len(cells.names) > room:
+            more = self._below(cells.names[room : room + 1])
+            self.close(f"{dotted(self.prefix.oid)} has more than {self.max_rows} rows" if more else "")
+        if self.open and cells.ended:
+            self.close("")
+
+    def close(self, cut: str) -> None:
+        self.open, self.cut = False, cut
+
+    def _take_known(self, names: Sequence[bytes], values: Sequence[Value | None]) -> int:
+        """Take what continues with the rows that the spine already has, and tell how many."""
+        known = self.spine.suffixes[self.rows : self.rows + len(names)]
+        heads, count = self.prefix.heads, len(known)
+        if not known or [heads[len(suffix)] + suffix for suffix in known] != names[:count]:
+            return 0
+        self._move(values[:count], names[count - 1], self.spine.instances[self.rows + count - 1])
+        return count
+
+    def _take_new(self, names: Sequence[bytes], values: Sequence[Value | None]) -> None:
+        suffixes = self._below(names)
+        try:
+            instances = list(map(decode_arcs, suffixes))
+        except MalformedError as problem:
+            return self.close(f"{dotted(self.prefix.oid)}: {problem}")
+        good = _increasing(self.last, instances)
+        if good:
+            self._extend(suffixes[:good], instances[:good], values[:good])
+            self._move(values[:good], names[good - 1], instances[good - 1])
+        if good < len(instances):
+            return self.close(
+                f"{dotted(self.prefix.oid)} does not increase after {dotted(self.prefix.oid + self.last)}"
+            )
+        if len(suffixes) < len(names):
+            self.close("")
+        return None
+
+    def _below(self, names: Sequence[bytes]) -> list[bytes]:
+        """What follows this column's sub-identifiers in those names, up to the first that is not below it."""
+        content = self.prefix.content
+        own = takewhile(lambda name: name.startswith(content), map(content_of, names))
+        return [name[len(content) :] for name in own]
+
+    def _extend(self, suffixes: list[bytes], instances: list[Oid], values: Sequence[Value | None]) -> None:
+        """Put these rows where the spine has them; a column whose rows differ goes to another spine."""
+        kept = [place for place, value in enumerate(values) if value is not None]
+        if len(kept) < len(values):
+            suffixes, instances = [suffixes[place] for place in kept], [instances[place] for place in kept]
+        if self.rows < len(self.spine.suffixes):
+            self.spine = self._other_spine(suffixes)
+        if self.rows == len(self.spine.suffixes):
+            self.spine.suffixes += suffixes
+            self.spine.instances += instances
+
+    def _other_spine(self, suffixes: list[bytes]) -> _Spine:
+        before = self.spine.suffixes[: self.rows]
+        for spine in self.spines[-MOST_SPINES:]:
+            if spine.has(self.rows, suffixes, before=before):
+                return spine
+        self.spines.append(_Spine(before, self.spine.instances[: self.rows]))
+        return self.spines[-1]
+
+    def _move(self, values: Sequence[Value | None], name: bytes, instance: Oid) -> None:
+        before = len(self.values)
+        self.values += [value for value in values if value is not None]
+        self.rows += len(self.values) - before
+        self.seen += len(values)
+        self.cursor, self.last = name, instance
+
+
+def _increasing(last: Oid, instances: Sequence[Oid]) -> int:
+    """How many instances strictly increase, from ``last`` on."""
+    order = list(map(lt, (last, *instances), instances))
+    return order.index(False) if False in order else len(order)
 
 
 class _State:
-    """What one walk has received so far, and how large its requests may be."""
+    """What one walk has received so far, and how large its requests may be.
 
-    def __init__(self, bulk: Bulk, repetitions: int, max_rows: int, until: float) -> None:
+    ``most``: varbinds, while the agent errs: halved until the one object that it fails at is found.
+    """
+
+    def __init__(self, bulk: CellsBulk, repetitions: int, until: float, fit: Fit) -> None:
         self.bulk = bulk
-        self.most = repetitions
-        self.max_rows = max_rows
+        self.repetitions = repetitions
         self.until = until
+        self.fit = fit
+        self.most = MOST_VARBINDS
+        self.silences = 0
         self.received = False
         self.at: np.datetime64 = instant(now())
 
     async def drain(self, group: Sequence[_Column], expected: int) -> None:
-        while asked := [c for c in group if c.open]:
+        while waiting := [c for c in group if c.open]:
             if time.monotonic() > self.until:
-                _close(asked, OUT_OF_TIME)
+                _close(waiting, OUT_OF_TIME)
                 return
-            missing = expected - min(c.rows for c in asked)
-            wanted = max(1, min(self.most, missing if missing > 0 else self.most, MOST_VARBINDS // len(asked)))
+            missing = expected - min(c.rows for c in waiting)
+            if missing <= 0:
+                missing = self.repetitions
+            asked = waiting[: side_by_side(len(waiting), missing, self.repetitions, self.limit)]
+            wanted = self._repetitions(missing, self.limit // len(asked))
             try:
                 answer = await self.bulk([c.cursor for c in asked], wanted)
-            except TooBigError:
-                self._shrink(wanted, asked, PollError("error", "the agent says tooBig for a single row"))
-                continue
             except PollError as problem:
-                self._shrink(wanted if problem.status == "silent" else 1, asked, problem)
-                continue
-            self.at = instant(now())
-            self._take(asked, answer)
+                self._fail(problem, waiting, asked, wanted)
+            else:
+                self._take(asked, wanted, answer)
 
-    def _take(self, asked: Sequence[_Column], answer: Varbinds) -> None:
-        if not answer:
-            _close(asked, "the agent sent an empty response")
-        for position, (oid, value) in enumerate(answer):
-            self.received |= asked[position % len(asked)].accept(oid, value, self.max_rows)
+    @property
+    def limit(self) -> int:
+        return min(self.fit.varbinds, self.most)
 
-    def _shrink(self, wanted: int, asked: Sequence[_Column], problem: PollError) -> None:
-        """Ask for less; when that was the least already, end the walk and keep what came."""
-        if wanted > 1:
-            self.most = wanted // FEWEST_REPETITIONS or 1
-            return
-        if not self.received:
+    def _repetitions(self, missing: int, fitting: int) -> int:
+        """As even pieces as possible."""
+        most = min(self.repetitions, fitting)
+        return math.ceil(missing / math.ceil(missing / most))
+
+    def _take(self, asked: Sequence[_Column], wanted: int, answer: Sequence[Cells]) -> None:
+        self.at, self.received, self.silences = instant(now()), True, 0
+        if not any(cells.names or cells.ended for cells in answer):
+            return _close(asked, "the agent sent an empty response")
+        for column, cells in zip(asked, answer, strict=False):
+            column.accept(cells)
+        got, hoped = sum(len(cells.names) for cells in answer), wanted * len(asked)
+        self.most = min(MOST_VARBINDS, 2 * self.most)
+        if got >= hoped:
+            if hoped + len(asked) > self.fit.varbinds:
+                self.fit.grow(got)
+        elif any(column.open for column in asked):
+            self.fit.shrink(hoped, got)
+        return None
+
+    def _fail(self, problem: PollError, waiting: Sequence[_Column], asked: Sequence[_Column], wanted: int) -> None:
+        """Ask for less; where that was the least already, end what failed and keep what came."""
+        varbinds = wanted * len(asked)
+        if isinstance(problem, TooBigError) and varbinds > 1:
+            return self.fit.shrink(varbinds, varbinds // 2)
+        if problem.status == "silent" and wanted > 1 and (silences := self.silences + 1) < SILENCES:
+            self.silences = silences
+            return self.fit.shrink(varbinds, varbinds // 2 if silences == 1 else len(asked))
+        if problem.status != "error":
+            return self._end(problem, waiting)
+        if isinstance(problem, ObjectError):
+            return self._end(problem, [asked[problem.place]])
+        if varbinds > 1:
+            self.most = varbinds // 2
+            return None
+        return self._end(problem, asked)
+
+    def _end(self, problem: PollError, columns: Sequence[_Column]) -> None:
+        if not self.received and problem.status != "error":
             raise problem
-        _close(asked, problem.reason)
+        _close(columns, problem.reason)
 
 
 def _close(columns: Sequence[_Column], cut: str) -> None:

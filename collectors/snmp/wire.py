@@ -21,7 +21,10 @@ Value: TypeAlias = int | bytes | Oid
 class Column:
     """One column as walked: the instances (sub-identifiers after the column's own, strictly increasing), their values.
 
-    Columns with the same instances may share one ``instances`` object.
+    Columns of one ``Walk`` that have equal instances share one ``instances`` object, so ``is`` tells whether they are
+    rows of the same table; those of different walks never do. Rows whose value is NULL are left out.
+    INTEGER (signed), Counter32, Gauge32, TimeTicks and Counter64 are int; OCTET STRING, IpAddress and Opaque (also
+    net-snmp's float and double) bytes; OBJECT IDENTIFIER a tuple.
     """
 
     instances: Sequence[Oid] = ()
@@ -51,11 +54,23 @@ class Walk:
                 yield prefix + instance, value
 
 
+@dataclass
+class Tally:
+    """What one conversation cost: requests sent (retries among them), retries, and datagrams that answered nothing."""
+
+    requests: int = 0
+    retries: int = 0
+    ignored: int = 0
+
+
 class Agent(Protocol):
     """The conversation with one agent; one request at a time.
 
     Both operations raise ``collectors.failures.PollError`` when nothing at all came back.
     """
+
+    @property
+    def tally(self) -> Tally: ...
 
     async def get(self, oids: Sequence[Oid]) -> Mapping[Oid, Value]:
         """The objects asked for; those the agent does not have are left out."""

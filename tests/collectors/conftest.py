@@ -18,7 +18,7 @@ import pytest
 from collectors.failures import FailureStatus, PollError
 from collectors.profiles import ProfileSet, load_profiles
 from collectors.snmp.walk import walk_columns
-from collectors.snmp.wire import Oid, Value, Walk, parse_oid
+from collectors.snmp.wire import Oid, Tally, Value, Walk, parse_oid
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c
 
 PROFILES = Path(__file__).parents[2] / "configs" / "profiles"
@@ -48,6 +48,7 @@ class CannedAgent:
     table: Mapping[Oid, Value]
     asked: list[Oid] = field(default_factory=list)
     most: int = 10_000
+    tally: Tally = field(default_factory=Tally)
 
     async def get(self, oids: Sequence[Oid]) -> Mapping[Oid, Value]:
         self.asked += oids

@@ -17,7 +17,7 @@ from collectors.pace import Pace
 from collectors.profiles import ProfileSet
 from collectors.results import Polled, Round
 from collectors.rounds import Limits, Poller
-from collectors.snmp.wire import Oid, Value
+from collectors.snmp.wire import Oid, Tally, Value
 from collectors.watch import Timing
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device, Priority, Secret, SnmpAccess, SnmpV2c, SnmpV3
@@ -85,6 +85,7 @@ class _Stalling:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self.tally = Tally()
 
     async def get(self, oids: Sequence[Oid]) -> Table:
         return {oid: self._table[oid] for oid in oids if oid in self._table}
@@ -173,7 +174,7 @@ def test_a_silent_table_ends_the_reading_of_that_device(
     with Poller(profiles, engine=lambda: good_engine) as poller:
         result = polled(poller.round(devices(v2c, "r1")), "r1")
     assert "interfaces: no answer" in result.flags
-    assert len(set(asked)) == 1
+    assert len(asked) <= 3
     assert result.observed is not None
     unasked = "addresses, old_addresses, lldp_local, lldp_remote, lldp_addresses: not asked for after that"
     assert f"{LINKS_MAY_LACK}: {unasked}" in result.observed.flags

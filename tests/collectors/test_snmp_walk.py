@@ -120,7 +120,8 @@ def test_an_agent_that_says_too_big_is_asked_for_less() -> None:
         return [((*A, start + i + 1), i) if start + i < 20 else (A, None) for i in range(count)]
 
     assert len(walk(bulk, rows=20)) == 20
-    assert wanted[0] > 5 >= max(wanted[1:])
+    assert wanted[0] > 5
+    assert sum(count > 5 for count in wanted) <= 4
 
 
 def test_silence_half_way_keeps_what_came() -> None:
@@ -154,7 +155,7 @@ def test_a_known_number_of_rows_needs_one_request() -> None:
 
     async def bulk(oids: Sequence[Oid], count: int) -> Varbinds:
         asked.append(count)
-        return [((*oid, i + 1), i) if i < 6 else ((9, 9), i) for i in range(count) for oid in oids]
+        return [((*oid, i + 1), i) if i < 6 else ((2, 9), i) for i in range(count) for oid in oids]
 
     assert len(walk(bulk, (A, B), rows=6)) == 12
     assert asked == [7]
