@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from collectors.snmp.walk import walk_columns
-from collectors.snmp.wire import Oid, Value, Walk
+from collectors.snmp.wire import Oid, Tally, Value, Walk
 
 _NUMBERS = frozenset({b"2", b"65", b"66", b"67", b"70"})
 
@@ -40,6 +40,7 @@ class RecordedAgent:
     """An agent that has exactly what the recording holds."""
 
     def __init__(self, path: Path) -> None:
+        self.tally = Tally()
         text = bz2.decompress(path.read_bytes())
         comment = text.index(b"\n") + 1 if text.startswith(b"#") else 0
         self._text = text[comment:]
