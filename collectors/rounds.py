@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import structlog
 
@@ -18,6 +18,7 @@ from collectors import chain
 from collectors.failures import Failed, PollError, Protocol
 from collectors.gate import Gate
 from collectors.netconf import decode as netconf
+from collectors.netconf.found import BESIDE_SNMP, WITHOUT_SNMP, Found, blocks_of
 from collectors.netconf.wire import Replies, Sessions
 from collectors.pace import Breaker
 from collectors.profiles import ProfileSet
@@ -30,7 +31,6 @@ from collectors.watch import Deliver, Nudges, Progress, Timing, Watch
 from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device
-from twin.vocab.observed import LINKS_MAY_LACK, ObservedDevice
 from twin.vocab.time import instant, now
 
 log = structlog.get_logger(__name__)
@@ -241,7 +241,8 @@ class Poller:
     async def _poll_netconf(self, device: Device, full: bool) -> Polled:
         """Interface samples are taken only where SNMP does not take them: two sources would make one series jump."""
         deadline = self._limits.netconf_deadline
-        call = partial(self._sessions.fetch, device, config=full, deadline=deadline)
+        topics = WITHOUT_SNMP if device.snmp is None else BESIDE_SNMP
+        call = partial(self._sessions.fetch, device, config=full, topics=topics, deadline=deadline)
         future = asyncio.get_running_loop().run_in_executor(self._threads, call)
         try:
             replies: Replies = await asyncio.wait_for(future, deadline + 2.0)
@@ -289,21 +290,13 @@ class Poller:
 
 
 def _decode_netconf(device: Device, replies: Replies, full: bool) -> Polled:
-    states = netconf.interface_states(replies.state) if replies.state else ()
+    found = replies.state.found
     documents = {"config": netconf.configuration(replies.config)} if replies.config else {}
-    block = None if device.snmp else netconf.interface_block(device.name, states, instant(now()))
-    blocks, remarks = _checked([block] if block else [])
-    observed = _observed_by_netconf(device, states) if full else None
-    values = sum(len(state) for state in states)
-    return Polled(device.name, "netconf", blocks, observed, documents, 0.0, values, remarks)
-
-
-def _observed_by_netconf(device: Device, states: tuple[dict[str, Any], ...]) -> ObservedDevice:
-    """Neighbours are not read over NETCONF: where SNMP should have told them, their links may be missing."""
-    flags = [f"{LINKS_MAY_LACK}: no interface state over NETCONF"] if not states else []
-    unread = "neighbours: SNMP did not tell them" if device.snmp else "neighbours: not read over NETCONF"
-    flags.append(f"{LINKS_MAY_LACK}: {unread}" if device.snmp else unread)
-    return ObservedDevice(device.name, interfaces=netconf.observed_interfaces(states), flags=tuple(flags))
+    told = netconf.configured(replies.config) if replies.config else Found()
+    blocks, remarks = _checked([] if device.snmp else blocks_of(device.name, found, instant(now())))
+    observed = netconf.observed(device, found, told) if full else None
+    flags = (*replies.state.flags, *remarks)
+    return Polled(device.name, "netconf", blocks, observed, documents, 0.0, found.values, flags)
 
 
 def _checked(blocks: Sequence[Block]) -> tuple[tuple[Block, ...], tuple[str, ...]]:

@@ -1,4 +1,6 @@
-"""One NETCONF session over SSH (RFC 6241, RFC 6242) with ncclient. Only <get-config> and <get> are sent.
+"""One NETCONF session over SSH (RFC 6241, RFC 6242) with ncclient.
+
+Only <get-config>, <get> and the read-only RPCs of Junos (``READ_ONLY``) are sent.
 
 The host key is pinned: there is no trust on first use. Replies are capped while they arrive, and a session that is
 not done in time is cut at its socket (ncclient issue 668: close_session may hang for ever).
@@ -10,19 +12,32 @@ import importlib
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from lxml import etree
 from ncclient import manager
 from ncclient.devices.default import DefaultDeviceHandler
-from ncclient.operations import RPCError, TimeoutExpiredError
+from ncclient.operations import RPC, RPCError, TimeoutExpiredError
 from ncclient.transport import AuthenticationError, SSHError, SSHUnknownHostError
 from paramiko.ssh_exception import SSHException  # type: ignore[import-untyped] # no stubs among our packages
 
 from collectors.failures import FailureStatus, PollError
-from collectors.netconf.filters import INTERFACES_STATE
+from collectors.netconf.ask import Asked, RefusedError, ask
+from collectors.netconf.found import Topic
+from collectors.netconf.models import (
+    LIBRARY_FILTER,
+    Request,
+    library_namespaces,
+    namespaces,
+    needs_library,
+    offered,
+    wrapped,
+)
+from collectors.netconf.readers import MODELS
 from twin.vocab.inventory import Device, NetconfAccess
 
 for _name in ("ncclient", "paramiko"):
@@ -31,12 +46,15 @@ for _name in ("ncclient", "paramiko"):
 MOST_BYTES = 64 << 20
 
 
+READ_ONLY = frozenset(model.operation for model in MODELS if model.operation)
+
+
 @dataclass(frozen=True)
 class Replies:
-    """The raw text of two replies; ``state`` is None if the server has no ietf-interfaces."""
+    """The running configuration as sent (None if it was not asked for), and what the state replies told."""
 
     config: str | None
-    state: str | None
+    state: Asked
 
 
 class Sessions:
@@ -47,10 +65,11 @@ class Sessions:
         self._open: set[_CappedSocket] = set()
         self._closed = False
 
-    def fetch(self, device: Device, *, config: bool, deadline: float) -> Replies:
-        """Ask one device for its running configuration (if ``config``) and its interface state.
+    def fetch(self, device: Device, *, config: bool, topics: Collection[Topic], deadline: float) -> Replies:
+        """Ask one device for its running configuration (if ``config``) and its state.
 
         Args:
+            topics: what to ask state about, as far as the device's models have it.
             deadline: seconds after which the session is cut, whatever it is doing.
 
         Raises:
@@ -64,7 +83,7 @@ class Sessions:
         with self._watched(sock, deadline):
             try:
                 with _session(device, device.netconf, sock) as session:
-                    return Replies(_config(session) if config else None, _state(session))
+                    return Replies(_config(session) if config else None, _state(session, topics))
             except PollError:
                 raise
             except Exception as problem:  # noqa: BLE001 - whatever a device makes ncclient raise is its failure
@@ -179,10 +198,30 @@ def _config(session: Any) -> str:
     return str(session.get_config(source="running").xml)
 
 
-def _state(session: Any) -> str | None:
-    if not any("ietf-interfaces" in capability for capability in session.server_capabilities):
-        return None
-    return str(session.get(filter=INTERFACES_STATE).xml)
+def _state(session: Any, topics: Collection[Topic]) -> Asked:
+    there = namespaces(session.server_capabilities)
+    if needs_library(there):
+        there |= library_namespaces(str(session.get(filter=wrapped(LIBRARY_FILTER)).xml))
+    return ask(offered(MODELS, there), there, topics, partial(_send, session))
+
+
+def _send(session: Any, request: Request) -> str:
+    """Raises: RefusedError: the server has an rpc-error for it."""
+    try:
+        if request.operation:
+            return str(session.execute(_ReadOnly, request.operation).xml)
+        return str(session.get(filter=wrapped(request.filter)).xml)
+    except RPCError as problem:
+        raise RefusedError(f"rpc-error {problem.tag}: {_one_line(problem.message)}") from None
+
+
+class _ReadOnly(RPC):  # type: ignore[misc] # ncclient is untyped
+    """One of the RPCs that only tell state, by name."""
+
+    def request(self, name: str) -> Any:
+        if name not in READ_ONLY:
+            raise ValueError(f"{name} is not among the read-only operations")
+        return self._request(etree.Element(name))
 
 
 def _failure(problem: Exception, sock: _CappedSocket) -> PollError:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from collectors.failures import PollError
-from collectors.netconf import decode
+from collectors.netconf import decode, xml
+from collectors.netconf.found import Found, blocks_of, observed_interfaces
+from collectors.netconf.readers import ietf
 
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
 IETF = "urn:ietf:params:xml:ns:yang:ietf-interfaces"
@@ -37,6 +39,10 @@ def reply(body: str) -> str:
     return f'<rpc-reply xmlns="{BASE}" message-id="1"><data>{body}</data></rpc-reply>'
 
 
+def interfaces(body: str) -> Found:
+    return ietf.read_interfaces(xml.data_of(reply(body)))
+
+
 STATE_AT = {
     "RFC 7223": f'<interfaces-state xmlns="{IETF}">{ENTRY}</interfaces-state>',
     "RFC 8343": f'<interfaces xmlns="{IETF}">{ENTRY}</interfaces>',
@@ -49,9 +55,7 @@ STATE_AT = {
 
 @pytest.mark.parametrize("body", STATE_AT.values(), ids=STATE_AT.keys())
 def test_interface_state_is_read_from_old_and_new_models(body: str) -> None:
-    states = decode.interface_states(reply(body))
-    block = decode.interface_block("r1", states, AT)
-    assert block is not None
+    (block,) = blocks_of("r1", interfaces(body), AT)
     (row,) = block.rows()
     assert {k: v for k, v in row.items() if k != "at"} == {
         "device": "r1",
@@ -70,7 +74,7 @@ def test_interface_state_is_read_from_old_and_new_models(body: str) -> None:
 
 
 def test_observed_interfaces_have_their_addresses() -> None:
-    (interface,) = decode.observed_interfaces(decode.interface_states(reply(STATE_AT["RFC 8343"])))
+    (interface,) = observed_interfaces(interfaces(STATE_AT["RFC 8343"]))
     assert (interface.name, interface.index, interface.admin_up, interface.oper_up) == ("ge-0/0/0", 17, True, False)
     assert interface.addresses == (IPv4Interface("10.0.0.1/30"), IPv4Interface("10.0.1.1/24"))
 
@@ -93,8 +97,8 @@ def test_what_no_configuration_holds_is_refused(body: str) -> None:
 
 def test_configuration_without_state_gives_no_samples() -> None:
     bare = f'<interfaces xmlns="{IETF}"><interface><name>eth1</name><enabled>true</enabled></interface></interfaces>'
-    assert decode.interface_states(reply(bare)) == ()
-    assert decode.interface_block("r1", (), AT) is None
+    assert [interface.name for interface in interfaces(bare).interfaces] == ["eth1"]
+    assert blocks_of("r1", interfaces(bare), AT) == []
 
 
 def test_the_configuration_is_the_data_element_in_one_form() -> None:
@@ -119,12 +123,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("text", "reason"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_replies_are_refused(text: str, reason: str) -> None:
-    for read in (decode.configuration, decode.interface_states):
+    for read in (decode.configuration, decode.configured, xml.data_of):
         with pytest.raises(PollError, match=reason):
             read(text)
 
 
 def test_a_reply_beyond_the_cap_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "MOST_CHARACTERS", 100)
+    monkeypatch.setattr(xml, "MOST_CHARACTERS", 100)
     with pytest.raises(PollError, match="longer than allowed"):
         decode.configuration(reply("x" * 100))

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from collectors.failures import PollError
-from collectors.netconf.wire import Replies, Sessions
+from collectors.netconf.found import WITHOUT_SNMP
+from collectors.netconf.wire import READ_ONLY, Replies, Sessions
 from collectors.profiles import ProfileSet
 from collectors.rounds import Limits, Poller
 from twin.vocab.inventory import Device, NetconfAccess, Secret, SnmpAccess, SnmpV2c
@@ -26,6 +27,8 @@ from twin.vocab.observed import LINKS_MAY_LACK
 BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
 IETF = "urn:ietf:params:xml:ns:yang:ietf-interfaces"
 END = b"]]>]]>"
+BASE_1_0 = "urn:ietf:params:netconf:base:1.0"
+JUNOS = "http://xml.juniper.net/netconf/junos/1.0"
 CONFIG = f'<data><interfaces xmlns="{IETF}"><interface><name>eth1</name></interface></interfaces></data>'
 STATE = (
     f'<data><interfaces-state xmlns="{IETF}"><interface><name>eth1</name><oper-status>up</oper-status>'
@@ -46,6 +49,7 @@ class Server:
     host_key: str
     received: list[str]
     answer: Callable[[str], str | None]
+    capabilities: tuple[str, ...] = (BASE_1_0, IETF)
 
     @property
     def device(self) -> Device:
@@ -114,7 +118,7 @@ def _accept(listener: socket.socket, key: Any, state: Server, transports: list[A
 
 
 def _serve(channel: Any, state: Server) -> None:
-    capabilities = f"<capability>urn:ietf:params:netconf:base:1.0</capability><capability>{IETF}</capability>"
+    capabilities = "".join(f"<capability>{capability}</capability>" for capability in state.capabilities)
     hello = f'<hello xmlns="{BASE}"><capabilities>{capabilities}</capabilities><session-id>1</session-id></hello>'
     try:
         channel.sendall(hello.encode() + END)
@@ -139,7 +143,7 @@ def _reply(channel: Any, message: str, state: Server) -> None:
 
 
 def fetch(device: Device, *, deadline: float = 10.0, most_bytes: int = 1 << 20) -> Replies:
-    return Sessions(most_bytes).fetch(device, config=True, deadline=deadline)
+    return Sessions(most_bytes).fetch(device, config=True, topics=WITHOUT_SNMP, deadline=deadline)
 
 
 def failure(device: Device, **limits: Any) -> PollError:
@@ -157,14 +161,43 @@ def test_the_whole_running_configuration_and_the_interface_state_are_read(server
     replies = fetch(server.device)
     assert replies.config is not None
     assert CONFIG in replies.config
-    assert replies.state is not None
-    assert "18446744073709551615" in replies.state
+    (interface,) = replies.state.found.interfaces
+    assert (interface.name, interface.values["in_octets"]) == ("eth1", 2**64 - 1)
 
 
 def test_only_reading_operations_are_sent(server: Server) -> None:
     fetch(server.device)
-    operations = {re.findall(r"<(?:\w+:)?rpc[^>]*><(?:\w+:)?([\w-]+)", rpc)[0] for rpc in server.received}
-    assert operations == {"get-config", "get", "close-session"}
+    assert set(operations_sent(server)) == {"get-config", "get", "close-session"}
+
+
+def operations_sent(server: Server) -> list[str]:
+    return [re.findall(r"<(?:\w+:)?rpc[^>]*><(?:\w+:)?([\w-]+)", rpc)[0] for rpc in server.received]
+
+
+def test_junos_is_asked_by_its_own_read_only_operations(server: Server) -> None:
+    server.capabilities = (BASE_1_0, JUNOS)
+    unit = (
+        "<interface-information><physical-interface><name>ge-0</name><oper-status>up</oper-status></physical-interface>"
+    )
+    server.answer = lambda rpc: (
+        f"{unit}</interface-information>"
+        if "get-interface-information" in rpc
+        else DENIED
+        if "bgp" in rpc
+        else _canned(rpc)
+    )
+    replies = fetch(with_access(server.device, handler="junos"))
+    assert [interface.name for interface in replies.state.found.interfaces] == ["ge-0"]
+    assert set(operations_sent(server)) == {"get-config", "close-session", *READ_ONLY}
+
+
+def test_state_that_is_refused_does_not_lose_the_configuration(server: Server, profiles: ProfileSet) -> None:
+    server.answer = lambda rpc: DENIED if "<interfaces" in rpc else _canned(rpc)
+    with Poller(profiles) as poller:
+        result = poller.round([server.device])
+    (told,) = result.blocks()[-1].rows()
+    assert (told["status"], told["reason"][:15]) == ("partial", "ietf-interfaces")
+    assert "config" in result.documents()["r1"]
 
 
 def test_another_host_key_than_the_pinned_one_is_not_trusted(server: Server) -> None:
@@ -237,7 +270,7 @@ def test_closing_cuts_open_sessions(server: Server) -> None:
     sessions, began = Sessions(), time.monotonic()
     threading.Timer(0.5, sessions.close).start()
     with pytest.raises(PollError, match="not done in time"):
-        sessions.fetch(server.device, config=True, deadline=20.0)
+        sessions.fetch(server.device, config=True, topics=WITHOUT_SNMP, deadline=20.0)
     assert time.monotonic() - began < 4
 
 

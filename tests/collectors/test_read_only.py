@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+from ncclient.devices.default import DefaultDeviceHandler
+
+from collectors.netconf.wire import READ_ONLY, _ReadOnly
 
 ROOM = Path(__file__).parents[2] / "collectors"
 SOURCES = sorted(ROOM.rglob("*.py"))
@@ -47,6 +51,31 @@ def test_no_writing_operation_is_named(source: Path) -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOM)))
 def test_no_writing_request_is_spelled(source: Path) -> None:
     assert not [text for text in WRITING_XML if text in source.read_text()]
+
+
+def test_the_operations_sent_by_name_only_get() -> None:
+    assert READ_ONLY
+    assert all(re.fullmatch(r"get-[a-z-]+-information", name) for name in READ_ONLY)
+
+
+def test_no_other_operation_can_be_sent_by_name() -> None:
+    operation = _ReadOnly(Session(), DefaultDeviceHandler())
+    for name in ("request-system-reboot", "load-configuration", "get", "command"):
+        with pytest.raises(ValueError, match="not among the read-only"):
+            operation.request(name)
+
+
+class Session:
+    """As much of a session as an operation looks at before it sends."""
+
+    def __init__(self) -> None:
+        self.id = "1"
+
+    def add_listener(self, _listener: object) -> None:
+        return None
+
+    def get_listener_instance(self, _kind: object) -> None:
+        return None
 
 
 def test_the_check_sees_what_it_is_meant_to_see(tmp_path: Path) -> None:
