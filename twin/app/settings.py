@@ -32,11 +32,21 @@ def _zone(name: str) -> str:
     return name
 
 
-def _listen_address(text: str) -> str:
+def listen_address(text: str) -> str:
+    """Itself. Raises ValueError unless it is ADDRESS:PORT."""
     host, colon, port = text.rpartition(":")
     if not (host and colon and port.isdecimal() and int(port) < 65536):
         raise ValueError("write ADDRESS:PORT, for example 127.0.0.1:9469")
     return text
+
+
+ListenAddress = Annotated[str, AfterValidator(listen_address)]
+
+
+def host_and_port(listen: str) -> tuple[str, int]:
+    """A ``ListenAddress`` in its two parts; IPv6 addresses stand in brackets."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 ZoneName = Annotated[str, AfterValidator(_zone)]
@@ -107,7 +117,16 @@ class CollectSettings:
     concurrency: int = Field(default=200, ge=1, le=10_000)
     deadline: Duration = timedelta(seconds=30)
     spread: float = Field(default=0.8, ge=0, le=1)
-    metrics: Annotated[str, AfterValidator(_listen_address)] | None = None
+    metrics: ListenAddress | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrapSettings:
+    """Where traps and informs are heard, and how many each device may send: a second on average, and at once."""
+
+    listen: ListenAddress = "127.0.0.1:162"
+    per_second: float = Field(default=10.0, gt=0, le=1000)
+    burst: int = Field(default=50, ge=1, le=10_000)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -138,7 +157,9 @@ class SettingsFile:
     links: str | None = None
     policies: str | None = None
     profiles: str | None = None
+    mibs: tuple[str, ...] = ()
     collect: CollectSettings = field(default_factory=CollectSettings)
+    traps: TrapSettings | None = None
     discover: DiscoverSettings = field(default_factory=DiscoverSettings)
     forecast: ForecastSettings = field(default_factory=ForecastSettings)
 

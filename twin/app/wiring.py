@@ -6,21 +6,25 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from collectors.pace import Policer
 from collectors.profiles import ProfileSet, load_profiles
 from collectors.rounds import Limits, Poller
+from collectors.snmp.names import Names, read_names
 from collectors.snmp.pysnmp_engine import PysnmpEngine
+from collectors.snmp.traps import Allowance, Deliver, TrapReceiver, senders_of
 from collectors.snmp.wire import Engine
 from models.registry import Registry
 from twin.app.inventory import resolve_secret
-from twin.app.settings import Settings, packaged_configs
+from twin.app.settings import Settings, TrapSettings, host_and_port, packaged_configs
+from twin.app.trapping import InterfaceNames, engine_identity
 from twin.net.facts import LinkFactsTable
-from twin.store import State, Store, open_delta, open_influx
+from twin.store import Reader, State, Store, open_delta, open_influx
 from twin.vocab.errors import UsageError
 from twin.vocab.files import read_yaml
-from twin.vocab.inventory import Secret
+from twin.vocab.inventory import Device, Secret
 from twin.whatif.policies import Policies
 
 NETCONF_THREADS = 16
@@ -119,6 +123,30 @@ def poller_of(settings: Settings) -> Poller:
         netconf_deadline=deadline,
     )
     return Poller(profiles_of(settings), limits=limits, engine=engine_of(settings))
+
+
+def names_of(_settings: Settings) -> Names:
+    """What objects of SNMP are called."""
+    return read_names(packaged_configs() / "objects.tsv")
+
+
+def trap_receiver_of(
+    settings: Settings, chosen: TrapSettings, devices: Sequence[Device], deliver: Deliver, reader: Reader
+) -> TrapReceiver:
+    """Hears these devices; enter it to begin.
+
+    Args:
+        reader: knows what their interfaces are called.
+    """
+    return TrapReceiver(
+        host_and_port(chosen.listen),
+        senders_of(devices),
+        deliver,
+        names=names_of(settings),
+        identity=engine_identity(data_of(settings)),
+        interface=InterfaceNames(reader),
+        allowance=Allowance(Policer(chosen.per_second, chosen.burst)),
+    )
 
 
 def registry_of(settings: Settings) -> Registry:

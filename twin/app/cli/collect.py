@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twin.app.collector import Collector
     from twin.app.collector_status import CollectorStatus
     from twin.app.settings import Settings
+    from twin.vocab.events import Event
     from twin.vocab.inventory import Device
 
 HAND_ON_S = 5.0
@@ -120,10 +121,11 @@ def _for_ever(
     chosen: Settings, inventory: Sequence[Device], mine: Shard, interval: float, full_every: int, *, as_json: bool
 ) -> None:
     from collectors.pace import Pace
-    from collectors.watch import Timing
+    from collectors.watch import Nudges, Timing
     from twin.app.collector import Collector
     from twin.app.collector_status import served, status_file
-    from twin.app.wiring import data_of, hashing_key, poller_of, store_of
+    from twin.app.trapping import worth_a_poll
+    from twin.app.wiring import data_of, hashing_key, poller_of, store_of, trap_receiver_of
 
     timing = Timing(
         Pace(time.monotonic(), interval, full_every),
@@ -144,6 +146,16 @@ def _for_ever(
         )
         if chosen.file.collect.metrics:
             stack.enter_context(served(chosen.file.collect.metrics, collector.status))
+        nudges = Nudges()
+
+        def happened(event: Event) -> None:
+            collector.happened(event)
+            tally.happened(event)
+            if worth_a_poll(event):
+                nudges(event.device)
+
+        if chosen.file.traps:
+            stack.enter_context(trap_receiver_of(chosen, chosen.file.traps, inventory, happened, store))
         stop = stack.enter_context(Stop())
         tally.note(f"watching {len(inventory)} devices every {interval:g} s; Ctrl-C ends")
 
@@ -152,7 +164,15 @@ def _for_ever(
             tally.heard(result)
 
         deliver = _with_status(collector, status_file(data_of(chosen), str(mine)), tally)
-        poller.watch(inventory, timing, deliver, stop=lambda: stop.requested, heard=heard, progress=collector.progress)
+        poller.watch(
+            inventory,
+            timing,
+            deliver,
+            stop=lambda: stop.requested,
+            heard=heard,
+            nudges=nudges,
+            progress=collector.progress,
+        )
         collector.finish()
         if collector.progress.lost or collector.progress.waiting:
             tally.trouble(f"{collector.progress.waiting + collector.progress.lost:,} values were never stored")
@@ -172,6 +192,9 @@ class Tally:
     def note(self, text: str) -> None:
         if not self._as_json:
             self._show.note(text)
+
+    def happened(self, event: Event) -> None:
+        self.note(f"{event.device}: {event.event} {event.subject}".rstrip())
 
     def trouble(self, text: str) -> None:
         self._show.error(text)
