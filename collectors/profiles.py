@@ -248,19 +248,28 @@ def load_profiles(folder: Path) -> ProfileSet:
         _refuse_complaints(path, profile)
     if DEFAULT_PROFILE not in own:
         raise UsageError(f"{folder}: no device profile named {DEFAULT_PROFILE!r}")
-    _refuse_shared_prefixes(own, places)
-    return ProfileSet({name: _resolve(name, own, places, ()) for name in own})
+    for problem in shared_prefixes(own, places):
+        raise problem
+    return ProfileSet({name: resolve(name, own, places) for name in own})
 
 
-def _refuse_shared_prefixes(own: Mapping[str, Profile], places: Mapping[str, Path]) -> None:
+def shared_prefixes(own: Mapping[str, Profile], places: Mapping[str, Path]) -> Iterator[InputError]:
+    """What two profiles both want to be chosen by, said of the second."""
     taken: dict[tuple[Oid, str], str] = {}
     for name, profile in own.items():
         for prefix in profile.system_object_ids:
             for word in profile.system_description or ("",):
                 if (prefix, word) in taken:
-                    place = Place(places[name], key="system_object_ids")
-                    raise InputError(place, f"{dotted(prefix)} already chooses profile {taken[prefix, word]!r}")
-                taken[prefix, word] = name
+                    yield _about(
+                        places[name],
+                        "system_object_ids",
+                        f"{dotted(prefix)} already chooses profile {taken[prefix, word]!r}",
+                    )
+                taken.setdefault((prefix, word), name)
+
+
+def _about(path: Path, key: str, text: str) -> InputError:
+    return InputError(Place(path, line_of(path, key), key), text)
 
 
 def _refuse_complaints(path: Path, profile: Profile) -> None:
@@ -295,7 +304,7 @@ def _about_table(where: tuple[str | int, ...], table: Table) -> Iterator[tuple[t
     for name in (*table.only, *table.skip):
         if name not in known_names:
             yield where, f"only, skip: there is no column or part {name!r}"
-    if table.subject == "sensor":
+    if table.subject == "sensor" and "type" in table.columns:
         yield from _about_sensor_types((*where, "columns", "type"), table.columns["type"])
 
 
@@ -323,19 +332,23 @@ def _about_sensor_types(where: tuple[str | int, ...], value: Value) -> Iterator[
                 yield place, f"there is no sensor type {meaning!r}; there are {', '.join(SENSOR_UNITS)}"
 
 
-def _resolve(name: str, own: Mapping[str, Profile], places: Mapping[str, Path], above: tuple[str, ...]) -> Profile:
+def resolve(name: str, own: Mapping[str, Profile], places: Mapping[str, Path], above: tuple[str, ...] = ()) -> Profile:
+    """The profile ``name`` with what it extends merged in; ``places``: the files of the profiles.
+
+    Raises:
+        InputError: ``extends`` names an unknown profile or goes round in a circle, ``without`` what is not there.
+    """
     profile = own[name]
     for parent in profile.extends:
-        place = Place(places[name], key="extends")
         if parent not in own:
-            raise InputError(place, f"no profile {parent!r}")
+            raise _about(places[name], "extends", f"no profile {parent!r}")
         if parent in (*above, name):
-            raise InputError(place, f"{' -> '.join((*above, name, parent))} goes round in a circle")
-    parents = [_resolve(parent, own, places, (*above, name)) for parent in profile.extends]
+            raise _about(places[name], "extends", f"{' -> '.join((*above, name, parent))} goes round in a circle")
+    parents = [resolve(parent, own, places, (*above, name)) for parent in profile.extends]
     inherited = {key for parent in parents for key in (*parent.scalars, *parent.tables)}
     for gone in profile.without:
         if gone not in inherited:
-            raise InputError(Place(places[name], key="without"), f"no profile it extends has {gone!r}")
+            raise _about(places[name], "without", f"no profile it extends has {gone!r}")
     return _merge([*(_without(parent, profile.without) for parent in parents), profile], profile)
 
 

@@ -100,7 +100,7 @@ WRONG = {
     "circle": ({"g": GENERIC + "extends: [acme]\n", "a": ACME}, "circle"),
     "unknown parent": (
         {"g": GENERIC, "a": ACME.replace("[generic]", "[nobody]")},
-        r"a.yaml: extends: no profile 'nobody'",
+        r"a.yaml:5: extends: no profile 'nobody'",
     ),
     "two of one name": ({"g": GENERIC, "h": GENERIC}, "already in"),
     "two for one prefix": ({"g": GENERIC, "a": ACME, "b": ACME.replace("name: acme", "name: b")}, "already chooses"),
@@ -121,7 +121,7 @@ WRONG = {
         {"g": GENERIC, "a": ACME + SENSORS.replace("temperature", "warmth")},
         "a.yaml:15: .*no sensor type 'warmth'",
     ),
-    "nothing to leave out": ({"g": GENERIC, "a": ACME + "without: [fans]\n"}, "a.yaml: without: .*has 'fans'"),
+    "nothing to leave out": ({"g": GENERIC, "a": ACME + "without: [fans]\n"}, "a.yaml:9: without: .*has 'fans'"),
     "old format": ({"g": GENERIC.replace('"1"', '"0"')}, "schema_version"),
 }
 

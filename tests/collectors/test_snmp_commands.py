@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from collectors.snmp.wire import parse_oid
 from twin.app.cli.main import main
+from twin.app.settings import packaged_configs
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,37 @@ def test_users_views_and_communities_are_withheld(nettwin: Nettwin, site: Path) 
     assert "twin" not in output.read_text()
 
 
+BAD = Path(__file__).parent / "cases" / "profiles-bad"
+
+
+def test_lint_finds_no_fault_in_what_is_shipped(nettwin: Nettwin, site: Path) -> None:
+    done = nettwin("snmp", "lint", settings=site)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"\d+ profiles, no fault\n", done.stdout)
+
+
+def test_lint_tells_all_faults_of_all_files(nettwin: Nettwin, site: Path) -> None:
+    files = [str(BAD / "unit-misfits.yaml"), str(BAD / "verified-missing.yaml")]
+    done = nettwin("snmp", "lint", *files, settings=site)
+    assert done.returncode == 3
+    assert [line.split(":")[1] for line in done.stdout.splitlines()] == ["13", "2"]
+    told = json.loads(nettwin("snmp", "lint", "--json", *files, settings=site).stdout)
+    assert [fault["key"] for fault in told] == ["tables.optics.columns.value.sources.0", "verified"]
+
+
+def test_check_refuses_a_profile_with_a_fault(nettwin: Nettwin, site: Path) -> None:
+    folder = site.parent / "profiles"
+    shutil.copytree(packaged_configs() / "profiles", folder)
+    site.write_text(site.read_text() + "profiles: profiles\n")
+    assert nettwin("check", settings=site).returncode == 0
+    shutil.copy(BAD / "unless-unknown.yaml", folder)
+    done = nettwin("check", settings=site)
+    assert done.returncode == 2
+    assert "unless-unknown.yaml:12: tables.processors.unless: there is no scalar or table 'cpu'" in done.stderr
+
+
 REFUSED = [
+    (["snmp", "lint", "none.yaml"], 2, "none.yaml: can't be read"),
     (["snmp", "record", "gone", "-o", "new"], 1, r"gone \(127.0.0.1\): silent: no answer"),
     (["snmp", "record", "nobody", "-o", "new"], 2, "no device named nobody"),
     (["snmp", "record", "box", "-o", "devices.yaml"], 2, "devices.yaml: is there already"),

@@ -104,7 +104,12 @@ def link_facts_of(settings: Settings) -> LinkFactsTable:
 
 def profiles_of(settings: Settings) -> ProfileSet:
     """What to read from which device."""
-    return load_profiles(_named(settings, settings.file.profiles, "profiles"))
+    return load_profiles(profiles_folder(settings))
+
+
+def profiles_folder(settings: Settings) -> Path:
+    """Where the device profiles lie."""
+    return _named(settings, settings.file.profiles, "profiles")
 
 
 def engine_of(_settings: Settings) -> Callable[[], Engine]:

@@ -13,7 +13,7 @@ from twin.app import doctor as doctor_room
 from twin.app.cli.common import JsonOption, SettingsOption, progress, screen, settings_of
 from twin.app.render import clock, table, to_json
 from twin.app.settings import SETTINGS_VARIABLE, packaged_configs, settings_path
-from twin.vocab.errors import EXIT_ERROR, UsageError
+from twin.vocab.errors import EXIT_ERROR, InputError, UsageError
 
 STATUS_STYLE = {"ok": "green", "optional": "yellow", "missing": "red"}
 
@@ -63,7 +63,8 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to put them; made if
 
 def check(settings: SettingsOption = None) -> None:
     """Read every settings file and say whether it holds, without touching a device."""
-    from twin.app.wiring import influx_token, link_facts_of, policies_of, profiles_of
+    from collectors.lint import lint
+    from twin.app.wiring import influx_token, link_facts_of, policies_of, profiles_folder, profiles_of
 
     chosen = settings_of(settings)
     from twin.app.inventory import load_devices
@@ -72,6 +73,8 @@ def check(settings: SettingsOption = None) -> None:
     facts = link_facts_of(chosen)
     influx_token(chosen)
     policies_of(chosen)
+    for fault in lint(profiles_folder(chosen)):
+        raise InputError(fault.place, fault.text)
     profiles = profiles_of(chosen)
     for name in {name for device in devices for name in device.profiles}:
         _ = profiles[name]
