@@ -13,9 +13,9 @@ WHEELS ?= wheels
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(if $(wildcard $(WHEELS)),--find-links $(WHEELS))
 ARGS ?=
 
-# What the lab of real routers, the database tests and PyTorch need from Debian 12.
+# What the lab of real routers, the database tests, the simulated agents and PyTorch need from Debian 12.
 DEBIAN := python3-venv libgomp1 frr frr-snmp snmpd snmp netconfd netconfd-module-ietf-interfaces \
-  netconfd-module-ietf-system lldpd openssh-server openssh-client iproute2 net-tools nftables influxdb
+  netconfd-module-ietf-system lldpd openssh-server openssh-client iproute2 net-tools nftables influxdb gcc libc6-dev
 
 .PHONY: help demo test soak lint bench setup debian clean format
 help: ## this list

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import takewhile
-from operator import lt
+from operator import le, lt
 from typing import TypeAlias
 
 import numpy as np
@@ -277,7 +277,8 @@ class _Column:
                 f"{dotted(self.prefix.oid)} does not increase after {dotted(self.prefix.oid + self.last)}"
             )
         if len(suffixes) < len(names):
-            self.close("")
+            past = [self.cursor, *names[len(suffixes) :]]
+            self.close(f"{dotted(self.prefix.oid)}: the agent goes back at its end" if _falls(past) else "")
         return None
 
     def _below(self, names: Sequence[bytes]) -> list[bytes]:
@@ -317,6 +318,15 @@ def _increasing(last: Oid, instances: Sequence[Oid]) -> int:
     """How many instances strictly increase, from ``last`` on."""
     order = list(map(lt, (last, *instances), instances))
     return order.index(False) if False in order else len(order)
+
+
+def _falls(names: Sequence[bytes]) -> bool:
+    """Whether one of the names is before the last one; octets nearly tell (long arcs are the exception)."""
+    contents = list(map(content_of, names))
+    if all(map(le, contents, contents[1:])):
+        return False
+    oids = list(map(decode_arcs, contents))
+    return not all(map(le, oids, oids[1:]))
 
 
 class _State:

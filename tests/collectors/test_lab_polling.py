@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,32 +12,19 @@ from collectors.discover import discover
 from collectors.profiles import ProfileSet
 from collectors.results import Round
 from collectors.rounds import Poller
-from twin.vocab.inventory import Device, NetconfAccess, Secret, SnmpAccess, SnmpV2c, SnmpV3
+from tests.collectors.routers import lab_device
+from twin.vocab.inventory import Secret, SnmpV3
 
 if TYPE_CHECKING:
-    from twin.lab.lab import Access, Lab
+    from twin.lab.lab import Lab
 
 pytestmark = pytest.mark.lab
-
-
-def device(access: Access, *, v3: bool) -> Device:
-    def secret(path: Path) -> Secret:
-        return Secret(path.read_text().strip())
-
-    user = SnmpV3(
-        access.v3_user,
-        auth_passphrase=secret(access.v3_auth_file),
-        privacy_passphrase=secret(access.v3_privacy_file),
-    )
-    snmp = SnmpAccess(user if v3 else SnmpV2c(secret(access.community_file)))
-    netconf = NetconfAccess(access.netconf_user, access.host_key, key_file=str(access.ssh_key_file))
-    return Device(access.router, access.address, snmp, netconf)
 
 
 @pytest.fixture(scope="module")
 def polled(lab: Lab, profiles: ProfileSet) -> Round:
     """Every other router by SNMPv3."""
-    inventory = [device(access, v3=bool(i % 2)) for i, access in enumerate(lab.access())]
+    inventory = [lab_device(access, v3=bool(i % 2)) for i, access in enumerate(lab.access())]
     with Poller(profiles) as poller:
         return poller.round(inventory)
 
@@ -90,7 +76,7 @@ def test_the_running_configuration_of_every_router_is_a_document(lab: Lab, polle
 
 
 def test_discovery_finds_every_router_from_one_seed(lab: Lab, profiles: ProfileSet) -> None:
-    seed = device(lab.access()[0], v3=False)
+    seed = lab_device(lab.access()[0], v3=False)
     assert seed.snmp is not None
     management = IPv4Network(f"{seed.address}/24", strict=False)
     with Poller(profiles) as poller:
@@ -101,7 +87,7 @@ def test_discovery_finds_every_router_from_one_seed(lab: Lab, profiles: ProfileS
 
 def test_discovery_finds_every_router_in_a_range_by_the_user_it_knows(lab: Lab, profiles: ProfileSet) -> None:
     """A user nobody knows fails once; the right one is tried next; addresses nobody has are silent."""
-    inventory = [device(access, v3=True) for access in lab.access()]
+    inventory = [lab_device(access, v3=True) for access in lab.access()]
     assert inventory[0].snmp is not None
     right = replace(inventory[0].snmp, timeout=0.5)
     wrong = replace(right, credentials=SnmpV3("stranger", auth_passphrase=Secret("not the passphrase")))
