@@ -9,25 +9,25 @@ not done in time is cut at its socket (ncclient issue 668: close_session may han
 from __future__ import annotations
 
 import importlib
-import logging
 import socket
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from lxml import etree
-from ncclient import manager
 from ncclient.devices.default import DefaultDeviceHandler
-from ncclient.operations import RPC, RPCError, TimeoutExpiredError
-from ncclient.transport import AuthenticationError, SSHError, SSHUnknownHostError
+from ncclient.manager import Manager
+from ncclient.operations import RPC, RaiseMode, RPCError, TimeoutExpiredError
+from ncclient.transport import AuthenticationError, SSHError, SSHSession, SSHUnknownHostError
 from paramiko.ssh_exception import SSHException  # type: ignore[import-untyped] # no stubs among our packages
 
 from collectors.failures import FailureStatus, PollError
 from collectors.netconf.ask import Asked, RefusedError, ask
 from collectors.netconf.found import Topic
+from collectors.netconf.hostkey import PinnedKey
 from collectors.netconf.models import (
     LIBRARY_FILTER,
     Request,
@@ -39,9 +39,6 @@ from collectors.netconf.models import (
 )
 from collectors.netconf.readers import MODELS
 from twin.vocab.inventory import Device, NetconfAccess
-
-for _name in ("ncclient", "paramiko"):
-    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 MOST_BYTES = 64 << 20
 
@@ -151,21 +148,7 @@ def _connect(address: str, access: NetconfAccess, most_bytes: int, deadline: flo
 
 @contextmanager
 def _session(device: Device, access: NetconfAccess, sock: _CappedSocket) -> Iterator[Any]:
-    session = manager.connect_ssh(
-        device.address,
-        port=access.port,
-        sock=sock,
-        timeout=access.timeout,
-        username=access.user,
-        password=access.password.reveal() if access.password else None,
-        key_filename=access.key_file,
-        hostkey_verify=True,
-        hostkey_b64=access.host_key,
-        allow_agent=False,
-        look_for_keys=False,
-        device_params={"name": access.handler, "handler": _handler(access.handler)},
-        manager_params={"timeout": access.timeout},
-    )
+    session = _opened(device.address, access, sock)
     try:
         yield session
     finally:
@@ -175,7 +158,31 @@ def _session(device: Device, access: NetconfAccess, sock: _CappedSocket) -> Iter
         sock.hang_up()
 
 
-def _handler(name: str) -> type:
+def _opened(address: str, access: NetconfAccess, sock: _CappedSocket) -> Any:
+    handler = _handler(access.handler)({"name": access.handler})
+    session = SSHSession(handler)
+    session._host_keys = PinnedKey(access.host_key)  # noqa: SLF001 - the one way to pin RSA keys too
+    try:
+        session.connect(
+            address,
+            port=access.port,
+            sock=sock,
+            timeout=access.timeout,
+            username=access.user,
+            password=access.password.reveal() if access.password else None,
+            key_filename=access.key_file,
+            hostkey_verify=True,
+            allow_agent=False,
+            look_for_keys=False,
+        )
+    except BaseException:
+        if session.transport:
+            session.close()
+        raise
+    return Manager(session, handler, timeout=access.timeout, raise_mode=RaiseMode.ERRORS)
+
+
+def _handler(name: str) -> Callable[[dict[str, str]], Any]:
     """ncclient's device handler ``name``, held to the pinned host key and to replies as they were sent.
 
     Its handlers for IOS XR, IOS XE and CSR take any host key for known, those for Junos and SR OS strip namespaces,
@@ -184,6 +191,7 @@ def _handler(name: str) -> type:
     Raises:
         PollError: ncclient has no such handler.
     """
+    name = "iosxe" if name == "csr" else name  # its old name, which ncclient warns of
     try:
         module = importlib.import_module(f"ncclient.devices.{name}")
         base = getattr(module, f"{name.capitalize()}DeviceHandler")

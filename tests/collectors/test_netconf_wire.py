@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import paramiko  # type: ignore[import-untyped] # no stubs among our packages
@@ -18,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from collectors.failures import PollError
 from collectors.netconf.found import WITHOUT_SNMP
+from collectors.netconf.hostkey import fingerprint, key_type, offered_key
 from collectors.netconf.wire import READ_ONLY, Replies, Sessions
 from collectors.profiles import ProfileSet
 from collectors.rounds import Limits, Poller
@@ -77,7 +82,12 @@ def _canned(rpc: str) -> str:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    key = _new_key()
+    with serving(_new_key()) as state:
+        yield state
+
+
+@contextmanager
+def serving(key: Any) -> Iterator[Server]:
     listener = socket.create_server(("127.0.0.1", 0))
     state = Server(int(listener.getsockname()[1]), key.get_base64(), [], _canned)
     transports: list[Any] = []
@@ -220,6 +230,46 @@ def test_no_device_handler_trusts_another_host_key(server: Server, handler: str)
 def test_whatever_the_device_handler_replies_keep_their_namespaces(server: Server, handler: str) -> None:
     replies = fetch(with_access(server.device, handler=handler))
     assert CONFIG in str(replies.config)
+
+
+KEYS = {
+    "ed25519": _new_key,
+    "rsa": lambda: paramiko.RSAKey.generate(2048),
+    "ecdsa": paramiko.ECDSAKey.generate,
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_host_keys_of_every_kind_can_be_pinned(kind: str) -> None:
+    with serving(KEYS[kind]()) as server:
+        assert fetch(server.device).config is not None
+        assert offered_key("127.0.0.1", server.port, 5.0) == server.host_key
+        other = with_access(server.device, host_key=KEYS[kind]().get_base64())
+        assert failure(other).reason == "the host key is not the pinned one"
+
+
+def test_fingerprints_are_those_of_ssh_keygen(tmp_path: Path) -> None:
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("OpenSSH is not installed")
+    key = _new_key().get_base64()
+    (tmp_path / "key.pub").write_text(f"{key_type(key)} {key}\n")
+    argv = ["ssh-keygen", "-l", "-f", str(tmp_path / "key.pub")]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert told.split()[1] == fingerprint(key)
+
+
+def test_a_server_that_does_not_speak_ssh_shows_no_key() -> None:
+    def greet() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"220 mail\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        greeter = threading.Thread(target=greet)
+        greeter.start()
+        with pytest.raises(PollError, match="no SSH key exchange"):
+            offered_key("127.0.0.1", listener.getsockname()[1], 5.0)
+        greeter.join()
 
 
 def test_an_unknown_device_handler_is_named(server: Server) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from twin.app.knownhosts import known_hosts, names
 from twin.app.settings import Credentials, DeviceEntry, DevicesFile, NetconfCredential, SecretReference
 from twin.vocab.errors import InputError, MissingSecretError, Place, UsageError
 from twin.vocab.files import line_of, read_yaml
@@ -105,6 +103,7 @@ class _Resolver:
         self.path = path
         self.credentials = credentials
         self.environment = environment
+        self._known_hosts = cache(known_hosts)
 
     def device(self, entry: DeviceEntry) -> Device:
         return Device(
@@ -190,38 +189,5 @@ class _Resolver:
 
     def _host_key(self, credential: NetconfCredential, address: str) -> str:
         """The pinned key, or nothing: then the device is refused when it is asked, and no other device suffers."""
-        lines = _known_hosts(self.path.parent / credential.known_hosts)
-        return next((key for hosts, key in lines if _names(hosts, address, credential.port)), "")
-
-
-@cache
-def _known_hosts(path: Path) -> tuple[tuple[str, str], ...]:
-    """OpenSSH known_hosts -> (host patterns, base64 key) of each line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as problem:
-        raise UsageError(f"{path}: known hosts can't be read: {problem.strerror}") from problem
-    lines = [line.split() for line in text.splitlines() if not line.startswith(("#", "@"))]
-    return tuple((words[0], words[2]) for words in lines if len(words) >= 3 and _is_base64(words[2]))
-
-
-def _is_base64(text: str) -> bool:
-    try:
-        base64.b64decode(text, validate=True)
-    except ValueError:
-        return False
-    return True
-
-
-def _names(hosts: str, address: str, port: int) -> bool:
-    """Whether a line's hosts field names this address, plainly or hashed (sshd(8), known_hosts)."""
-    wanted = [f"[{address}]:{port}", address]
-    if not hosts.startswith("|1|"):
-        return any(name in wanted for name in hosts.split(","))
-    try:
-        _, _, salt, digest = hosts.split("|")
-        key = base64.b64decode(salt)
-    except ValueError:
-        return False
-    made = (base64.b64encode(hmac.new(key, name.encode(), hashlib.sha1).digest()).decode() for name in wanted)
-    return any(hmac.compare_digest(one, digest) for one in made)
+        lines = self._known_hosts(self.path.parent / credential.known_hosts)
+        return next((key for hosts, key in lines if names(hosts, address, credential.port)), "")

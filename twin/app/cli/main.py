@@ -12,7 +12,7 @@ import structlog
 import typer
 
 from twin import __version__
-from twin.app.cli import EXIT_INTERRUPTED, basics, collect, demo, discover, forecast, lab, live, snmp, whatif
+from twin.app.cli import EXIT_INTERRUPTED, basics, collect, demo, discover, forecast, lab, live, netconf, snmp, whatif
 from twin.app.cli.common import screen
 from twin.app.render import shown
 from twin.vocab.errors import EXIT_ERROR, NettwinError
@@ -30,6 +30,7 @@ app = typer.Typer(
 for room in (basics, discover, live, collect, forecast, whatif, demo):
     room.register(app)
 app.add_typer(lab.app, name="lab")
+app.add_typer(netconf.app, name="netconf")
 app.add_typer(snmp.app, name="snmp")
 
 
