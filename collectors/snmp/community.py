@@ -14,20 +14,24 @@ class Community:
     version: int
     community: bytes
 
-    def seal(self, pdu: bytes) -> bytes:
+    def greeting(self, _request_id: int) -> None:
+        """None is needed."""
+
+    def welcome(self, _datagram: bytes, _request_id: int) -> None:
+        """Never called: there is no greeting."""
+
+    def seal(self, pdu: bytes, _request_id: int) -> bytes:
         return message(self.version, self.community, pdu)
 
-    def open(self, datagram: bytes) -> Pdu:
+    def open(self, datagram: bytes, request_id: int) -> Pdu:
         """The response in a datagram.
 
         Raises:
-            MalformedError: there is none, or it is of another version or community.
+            MalformedError: there is none, or it is of another version, community or request.
         """
         found = read_message(datagram)
-        if found.version != self.version:
-            raise MalformedError("a response of another version")
-        if found.community != self.community:
-            raise MalformedError("a response of another community")
-        if found.pdu.kind != RESPONSE:
-            raise MalformedError(f"PDU {found.pdu.kind:#04x} is no response")
+        if found.version != self.version or found.community != self.community:
+            raise MalformedError("an answer of another version or community")
+        if found.pdu.kind != RESPONSE or found.pdu.request_id != request_id:
+            raise MalformedError("an answer to another request")
         return found.pdu

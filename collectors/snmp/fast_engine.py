@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from collectors.failures import PollError
@@ -17,7 +18,6 @@ from collectors.snmp.ber import (
     GET_BULK,
     GET_NEXT,
     Cells,
-    MalformedError,
     Pdu,
     encode_oid,
     request,
@@ -26,12 +26,14 @@ from collectors.snmp.ber import (
 from collectors.snmp.community import Community
 from collectors.snmp.conversation import Conversation, Manners, fresh_id
 from collectors.snmp.transport import Endpoint, resolve
+from collectors.snmp.usm import AskAgainError, Remembered, UserSecurity, discovery, refuse_unusable
 from collectors.snmp.walk import Fit, ObjectError, TooBigError, walk_cells
 from collectors.snmp.wire import Agent, Oid, Tally, Value, Walk
 from twin.vocab.inventory import Device, SnmpAccess, SnmpV1, SnmpV3
 
 T = TypeVar("T")
 MOST_DEVICES = 100_000  # to remember something about
+MOST_REPEATS = 3  # of a request, as the agent tells its engine and its clock
 MOST_OBJECTS = 60  # in one GET
 _TOO_BIG, _NO_SUCH_NAME, _GENERAL_ERROR, _NO_ACCESS, _AUTHORIZATION_ERROR = 1, 2, 5, 6, 16  # error-status, RFC 3416
 
@@ -39,10 +41,18 @@ _TOO_BIG, _NO_SUCH_NAME, _GENERAL_ERROR, _NO_ACCESS, _AUTHORIZATION_ERROR = 1, 2
 class Security(Protocol):
     """How messages are wrapped for a device, and unwrapped."""
 
-    def seal(self, pdu: bytes) -> bytes: ...
+    def greeting(self, request_id: int) -> bytes | None:
+        """What must be sent before anything can be asked, if anything."""
+        ...
 
-    def open(self, datagram: bytes) -> Pdu:
-        """Raises MalformedError for what is no response of this device."""
+    def welcome(self, datagram: bytes, request_id: int) -> None:
+        """Take the answer to the greeting; raises MalformedError for what is none."""
+        ...
+
+    def seal(self, pdu: bytes, request_id: int) -> bytes: ...
+
+    def open(self, datagram: bytes, request_id: int) -> Pdu:
+        """Raises MalformedError for what is no response to that request, AskAgainError where it must be repeated."""
         ...
 
 
@@ -52,6 +62,7 @@ class Acquaintance:
 
     manners: Manners = field(default_factory=Manners)
     fit: Fit = field(default_factory=Fit)
+    peer: Remembered = field(default_factory=Remembered)
 
 
 class FastEngine:
@@ -71,7 +82,7 @@ class FastEngine:
             raise PollError("error", "no SNMP access configured")
         endpoints = await resolve(device.address, access.port)
         known = self._acquaintance(device.address, access)
-        return FastAgent(access, endpoints, known, _security(access))
+        return FastAgent(access, endpoints, known, _security(access, known))
 
     def _acquaintance(self, address: str, access: SnmpAccess) -> Acquaintance:
         key = (address, access.port)
@@ -91,10 +102,11 @@ class FastEngine:
         self._known.clear()
 
 
-def _security(access: SnmpAccess) -> Security:
+def _security(access: SnmpAccess, known: Acquaintance) -> Security:
     credentials = access.credentials
     if isinstance(credentials, SnmpV3):
-        raise PollError("error", "SNMPv3 is asked by the pysnmp engine only")
+        refuse_unusable(credentials)
+        return UserSecurity(credentials, known.peer)
     return Community(0 if isinstance(credentials, SnmpV1) else 1, credentials.community.reveal().encode())
 
 
@@ -116,6 +128,14 @@ class FastAgent:
         return self._tally
 
     async def get(self, oids: Sequence[Oid]) -> Mapping[Oid, Value]:
+        try:
+            return await self._get_all(oids)
+        except PollError as problem:
+            if problem.status == "silent" and await self._answers_strangers():
+                raise PollError("auth", "the agent is there but silent to this user: wrong privacy key?") from None
+            raise
+
+    async def _get_all(self, oids: Sequence[Oid]) -> Mapping[Oid, Value]:
         names = {encode_oid(oid): oid for oid in oids}
         found: dict[Oid, Value] = {}
         waiting = [list(names)[start : start + MOST_OBJECTS] for start in range(0, len(names), MOST_OBJECTS)]
@@ -184,18 +204,50 @@ class FastAgent:
         repetitions: int = 0,
         until: float = math.inf,
     ) -> T:
+        for _ in range(MOST_REPEATS):
+            await self._greet()
+            request_id = fresh_id()
+            pdu = request(kind, request_id, names, repetitions=repetitions)
+
+            def read(datagram: bytes, request_id: int = request_id) -> T:
+                answer = self._security.open(datagram, request_id)
+                _check_status(answer, len(names))
+                return decode(answer)
+
+            try:
+                return await self._reach(request_id, partial(self._security.seal, pdu, request_id), read, until)
+            except AskAgainError as problem:
+                reason = problem.reason
+        raise PollError("auth", f"{reason}, time and again")
+
+    async def _greet(self) -> None:
         request_id = fresh_id()
-        pdu = request(kind, request_id, names, repetitions=repetitions)
-        security = self._security
+        if (greeting := self._security.greeting(request_id)) is not None:
+            await self._reach(request_id, lambda: greeting, partial(self._welcome, request_id))
 
-        def read(datagram: bytes) -> T:
-            answer = security.open(datagram)
-            if answer.request_id != request_id:
-                raise MalformedError("an answer to another request")
-            _check_status(answer, len(names))
-            return decode(answer)
+    def _welcome(self, request_id: int, datagram: bytes) -> bool:
+        self._security.welcome(datagram, request_id)
+        return True
 
-        return await self._reach(request_id, lambda: security.seal(pdu), read, until)
+    async def _answers_strangers(self) -> bool:
+        """Agents drop what they can't decrypt (RFC 3414 section 3.2), yet tell anybody their engine-id."""
+        credentials = self._access.credentials
+        if not isinstance(credentials, SnmpV3) or credentials.privacy_passphrase is None:
+            return False
+        request_id = fresh_id()
+        stranger = UserSecurity(SnmpV3("nettwin-unknown"), Remembered())
+        brief = replace(self._conversation, access=replace(self._access, retries=0))
+
+        def read(datagram: bytes) -> bool:
+            stranger.welcome(datagram, request_id)
+            return True
+
+        try:
+            return await brief.ask(request_id, lambda: discovery(request_id), read)
+        except PollError:
+            return False
+        finally:
+            brief.close()
 
     async def _reach(
         self, request_id: int, seal: Callable[[], bytes], read: Callable[[bytes], T], until: float = math.inf

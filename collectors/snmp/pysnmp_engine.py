@@ -27,6 +27,7 @@ from pysnmp.smi.error import SmiError
 
 from collectors.failures import PollError
 from collectors.snmp.ber import Cells, content_of, decode_oid, encode_oid
+from collectors.snmp.usm import refuse_unusable
 from collectors.snmp.walk import TooBigError, walk_cells
 from collectors.snmp.wire import Agent, Oid, Tally, Value, Walk
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV1, SnmpV2c, SnmpV3
@@ -69,7 +70,6 @@ _AUTH_FAILURES = (
     errind.UnsupportedAuthProtocol,
     errind.UnsupportedPrivProtocol,
 )
-_LONGEST_USER, _SHORTEST_PASSPHRASE = 32, 8
 _ENDS = (EndOfMibView, NoSuchInstance, NoSuchObject)
 _UNENCODABLE = "user name, passphrase, community or object can't be written as SNMP"  # pyasn1 would show the secret
 _TOO_BIG, _NO_ACCESS, _AUTHORIZATION_ERROR = 1, 6, 16  # error-status, RFC 3416
@@ -96,7 +96,8 @@ class PysnmpEngine:
         credentials = device.snmp.credentials
         if isinstance(credentials, SnmpV1):
             raise PollError("error", "the pysnmp engine asks by versions 2c and 3 only: use the fast one for version 1")
-        _refuse_unusable(credentials)
+        if isinstance(credentials, SnmpV3):
+            refuse_unusable(credentials)
         engine = self._engine_for(credentials).engine
         try:
             name = await _configure(engine, device.address, device.snmp, _credentials(credentials))
@@ -259,22 +260,6 @@ def _configuration_problem(problem: PySnmpError) -> str:
     if "transport address" in str(problem):
         return "unknown host name"
     return _UNENCODABLE if isinstance(problem, SmiError) else _one_line(problem)
-
-
-def _refuse_unusable(credentials: SnmpV2c | SnmpV3) -> None:
-    """What no agent can have: user names of 1 to 32 octets, passphrases of at least 8 (RFC 3414 sections 5, 11.2)."""
-    if isinstance(credentials, SnmpV2c):
-        return
-    if not 1 <= len(credentials.user.encode()) <= _LONGEST_USER:
-        raise PollError(
-            "auth", f"an SNMPv3 user name has 1 to {_LONGEST_USER} octets, not {len(credentials.user.encode())}"
-        )
-    for what, secret in (
-        ("authentication", credentials.auth_passphrase),
-        ("privacy", credentials.privacy_passphrase),
-    ):
-        if secret is not None and len(secret.reveal().encode()) < _SHORTEST_PASSPHRASE:
-            raise PollError("auth", f"the {what} passphrase is shorter than {_SHORTEST_PASSPHRASE} octets")
 
 
 def _credentials(credentials: SnmpV2c | SnmpV3) -> Any:
