@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 import structlog
+import uvloop
 
 from collectors import chain
 from collectors.failures import Failed, PollError, Protocol
@@ -24,7 +25,7 @@ from collectors.pace import Breaker
 from collectors.profiles import ProfileSet
 from collectors.results import Polled, Round, Status
 from collectors.snmp import decode as snmp
-from collectors.snmp.pysnmp_engine import PysnmpEngine
+from collectors.snmp.fast_engine import FastEngine
 from collectors.snmp.read import SYS_UPTIME, Reader, Sizes
 from collectors.snmp.wire import Engine
 from collectors.watch import Deliver, Nudges, Progress, Timing, Watch
@@ -79,14 +80,14 @@ class Poller:
         profiles: ProfileSet,
         *,
         limits: Limits | None = None,
-        engine: Callable[[], Engine] = PysnmpEngine,
+        engine: Callable[[], Engine] = FastEngine,
     ) -> None:
         self._profiles = profiles
         self._limits = limits or Limits()
         self._make_engine = engine
         self._engine: Engine | None = None
         self._sizes: Sizes = {}
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._sessions = Sessions()
         self._statuses: dict[tuple[str, Protocol], Status] = {}
         self._breakers: dict[tuple[str, Protocol], Breaker] = {}
@@ -236,7 +237,19 @@ class Poller:
         decoded = snmp.decode(device.name, reading)
         blocks, remarks = _checked(decoded.blocks)
         observed = decoded.observed if full else None
-        return Polled(device.name, "snmp", blocks, observed, {}, 0.0, reading.values, (*decoded.flags, *remarks))
+        flags, tally = (*decoded.flags, *remarks), agent.tally
+        return Polled(
+            device.name,
+            "snmp",
+            blocks,
+            observed,
+            {},
+            0.0,
+            reading.values,
+            flags,
+            requests=tally.requests,
+            retries=tally.retries,
+        )
 
     async def _poll_netconf(self, device: Device, full: bool) -> Polled:
         """Interface samples are taken only where SNMP does not take them: two sources would make one series jump."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol, TypeVar
+from weakref import WeakSet
 
 from collectors.failures import PollError
 from collectors.pace import Policer
@@ -70,6 +71,7 @@ class FastEngine:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], Acquaintance] = {}
+        self._agents: WeakSet[FastAgent] = WeakSet()
 
     async def agent(self, device: Device) -> Agent:
         """The conversation with ``device``.
@@ -82,7 +84,9 @@ class FastEngine:
             raise PollError("error", "no SNMP access configured")
         endpoints = await resolve(device.address, access.port)
         known = self._acquaintance(device.address, access)
-        return FastAgent(access, endpoints, known, _security(access, known))
+        agent = FastAgent(access, endpoints, known, _security(access, known))
+        self._agents.add(agent)
+        return agent
 
     def _acquaintance(self, address: str, access: SnmpAccess) -> Acquaintance:
         key = (address, access.port)
@@ -99,6 +103,8 @@ class FastEngine:
         return known
 
     async def close(self) -> None:
+        for agent in self._agents:
+            agent.close()
         self._known.clear()
 
 

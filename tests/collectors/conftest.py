@@ -33,6 +33,18 @@ createUser old MD5 authpass123 DES privpass123
 rouser old authpriv
 createUser newer SHA-512 authpass123
 rouser newer auth
+createUser open
+rouser open noauth
+createUser sha1 SHA authpass123 AES privpass123
+rouser sha1 authpriv
+createUser sha224 SHA-224 authpass123 AES-192 privpass123
+rouser sha224 authpriv
+createUser sha384 SHA-384 authpass123 AES-256 privpass123
+rouser sha384 authpriv
+createUser blumenthal SHA authpass123 AES-256 privpass123
+rouser blumenthal authpriv
+createUser reeder SHA authpass123 AES-256-C privpass123
+rouser reeder authpriv
 sysName box
 sysObjectID 1.3.6.1.4.1.8072.3.2.10
 extend cpuTimeUs /bin/echo 123456

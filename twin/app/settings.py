@@ -108,8 +108,9 @@ class StoreSettings:
 class CollectSettings:
     """How often devices are asked. ``full_every``: topology and configuration; ``every``: counters.
 
-    ``spread``: over which share of ``every`` the devices' polls are spread; ``metrics``: ADDRESS:PORT at which the
-    running collector tells how it is (Prometheus text); none unless asked for.
+    ``spread``: over which share of ``every`` the devices' polls are spread; ``snmp_engine``: ``pysnmp`` is the slow
+    reference; ``metrics``: ADDRESS:PORT at which the running collector tells how it is (Prometheus text); none unless
+    asked for.
     """
 
     every: Duration = timedelta(seconds=60)
@@ -117,6 +118,7 @@ class CollectSettings:
     concurrency: int = Field(default=200, ge=1, le=10_000)
     deadline: Duration = timedelta(seconds=30)
     spread: float = Field(default=0.8, ge=0, le=1)
+    snmp_engine: Literal["fast", "pysnmp"] = "fast"
     metrics: ListenAddress | None = None
 
 

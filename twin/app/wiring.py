@@ -12,6 +12,7 @@ from pathlib import Path
 from collectors.pace import Policer
 from collectors.profiles import ProfileSet, load_profiles
 from collectors.rounds import Limits, Poller
+from collectors.snmp.fast_engine import FastEngine
 from collectors.snmp.names import Names, read_names
 from collectors.snmp.pysnmp_engine import PysnmpEngine
 from collectors.snmp.traps import Allowance, Deliver, TrapReceiver, senders_of
@@ -112,9 +113,9 @@ def profiles_folder(settings: Settings) -> Path:
     return _named(settings, settings.file.profiles, "profiles")
 
 
-def engine_of(_settings: Settings) -> Callable[[], Engine]:
+def engine_of(settings: Settings) -> Callable[[], Engine]:
     """How devices are asked over SNMP; make it inside the event loop that uses it, and close it."""
-    return PysnmpEngine
+    return PysnmpEngine if settings.file.collect.snmp_engine == "pysnmp" else FastEngine
 
 
 def poller_of(settings: Settings) -> Poller:
