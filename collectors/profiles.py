@@ -114,6 +114,19 @@ class Source:
         return (*own, *self.plus, *self.minus, *self.times, *single)
 
     @cached_property
+    def is_plain(self) -> bool:
+        """Whether it is a sum of whole numbers of the row's own, perhaps scaled up: no join, condition or meaning."""
+        odd = (self.at, self.when, self.high, self.times, self.scale_code, self.precision, self.signed, self.add)
+        is_number = bool(self.oid) and self.type == "int" and self.scale >= 1 and self.scale.is_integer()
+        return is_number and not any((*odd, self.convert, self.values, self.contains))
+
+    @cached_property
+    def is_plain_text(self) -> bool:
+        """Whether it is the row's own text as it stands."""
+        odd = (self.at, self.when, self.pattern, self.values, self.contains)
+        return bool(self.oid) and self.type == "text" and not any(odd)
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The columns and index parts it looks at."""
         spelled = [name for name in self.at if not name.isdigit()]
@@ -130,11 +143,12 @@ class Value:
     """One field: its sources, best first; a later one serves only where the earlier gave nothing.
 
     ``round``: fast = in every round its table is read; full = in full rounds only; kept = in full rounds, and between
-    them its last reading serves (names, joins).
+    them its last reading serves (names, joins). ``unique``: what several rows give counts as not given.
     """
 
     sources: tuple[Source, ...]
     round: Round = "fast"
+    unique: bool = False
 
     @cached_property
     def oids(self) -> frozenset[Oid]:

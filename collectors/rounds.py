@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,7 +26,8 @@ from collectors.profiles import ProfileSet
 from collectors.results import Polled, Round, Status
 from collectors.snmp import decode as snmp
 from collectors.snmp.fast_engine import FastEngine
-from collectors.snmp.read import SYS_UPTIME, Reader, Sizes
+from collectors.snmp.memory import Memory
+from collectors.snmp.read import SYS_UPTIME, Reader
 from collectors.snmp.wire import Engine
 from collectors.watch import Deliver, Nudges, Progress, Timing, Watch
 from twin.vocab.blocks import Block
@@ -86,7 +87,7 @@ class Poller:
         self._limits = limits or Limits()
         self._make_engine = engine
         self._engine: Engine | None = None
-        self._sizes: Sizes = {}
+        self._memories: defaultdict[str, Memory] = defaultdict(Memory)
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._sessions = Sessions()
         self._statuses: dict[tuple[str, Protocol], Status] = {}
@@ -223,7 +224,7 @@ class Poller:
         until = time.monotonic() + deadline
         assert self._engine is not None
         agent = await self._engine.agent(device)
-        reader = Reader(agent, device, self._profiles, "full" if full else "fast", self._sizes, until)
+        reader = Reader(agent, device, self._profiles, "full" if full else "fast", self._memories[device.name], until)
         try:
             async with asyncio.timeout(1.25 * deadline):
                 await reader.run()
@@ -234,15 +235,14 @@ class Poller:
         reading = reader.reading
         if reading is None:
             raise PollError("silent", "no answer")
-        decoded = snmp.decode(device.name, reading)
+        decoded = snmp.decode(device.name, reading, observe=full)
         blocks, remarks = _checked(decoded.blocks)
-        observed = decoded.observed if full else None
         flags, tally = (*decoded.flags, *remarks), agent.tally
         return Polled(
             device.name,
             "snmp",
             blocks,
-            observed,
+            decoded.observed,
             {},
             0.0,
             reading.values,

@@ -1,11 +1,14 @@
-"""Pure: the LLDP-MIB's tables (IEEE 802.1AB) -> neighbours by local interface name."""
+"""Pure: neighbours by local interface name, as LLDP-MIB (IEEE 802.1AB) and CISCO-CDP-MIB tell them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from collectors.snmp.rows import Reading, Row, text_of
+from collectors.snmp.interfaces import Interfaces
+from collectors.snmp.rows import Reading, Row
+from collectors.snmp.sheet import text_of
 from twin.vocab.observed import LldpNeighbor
 
 # LldpPortIdSubtype
@@ -13,13 +16,63 @@ _MAC, _NETWORK_ADDRESS = 3, 4
 _IPV4 = 1  # AddressFamilyNumbers
 
 
-def neighbors(reading: Reading, named: Mapping[str, Row]) -> tuple[LldpNeighbor, ...]:
-    """One for each remote table row whose local port is one of the interfaces ``named``."""
-    local = local_ports(reading.of("lldp_local"), named)
-    managed = _management_addresses(reading.of("lldp_address"))
-    found = [
+@dataclass(frozen=True)
+class Heard:
+    """Neighbours whose local port is a known interface, and how many others were told of by which protocol."""
+
+    neighbors: tuple[LldpNeighbor, ...]
+    unplaced: Mapping[str, int] = field(default_factory=dict)
+
+
+def neighbors(reading: Reading, interfaces: Interfaces) -> Heard:
+    """LLDP's, and CDP's of systems that LLDP does not tell of on the same interface."""
+    by_lldp = _lldp(reading, interfaces)
+    placed = [n for n in by_lldp if n.interface]
+    known = {(n.interface, _host(n.system_name)) for n in placed}
+    by_cdp = _cdp(reading.of("cdp_remote"), interfaces)
+    further = [n for n in by_cdp if n.interface and (n.interface, _host(n.system_name)) not in known]
+    unplaced = {
+        "lldp": len(by_lldp) - len(placed),
+        "cdp": sum(not n.interface for n in by_cdp),
+    }
+    return Heard((*placed, *further), {name: count for name, count in unplaced.items() if count})
+
+
+def _host(system_name: str) -> str:
+    """CDP's names often lack the domain that LLDP's have."""
+    return system_name.partition(".")[0].lower()
+
+
+def _cdp(rows: Iterable[Row], interfaces: Interfaces) -> list[LldpNeighbor]:
+    return [
         LldpNeighbor(
-            interface=local.get(row["port"]) or _by_index(row["port"], named),
+            interface=interfaces.find(row.get("interface")),
+            system_name=row.get("system_name") or _without_serial(row.get("device_id") or ""),
+            port_id=row.get("port") or "",
+            management_addresses=_ipv4(row.get("address")),
+        )
+        for row in rows
+    ]
+
+
+def _without_serial(device_id: str) -> str:
+    """``switch(FOC1234X5YZ)`` is how CatOS and NX-OS add the serial number."""
+    return device_id.partition("(")[0]
+
+
+def _ipv4(address: object) -> tuple[IPv4Address, ...]:
+    if isinstance(address, bytes) and len(address) == 4:
+        address = IPv4Address(address)
+    return (address,) if isinstance(address, IPv4Address) and int(address) else ()
+
+
+def _lldp(reading: Reading, interfaces: Interfaces) -> list[LldpNeighbor]:
+    """One for each remote table row; its interface is empty if its local port is none."""
+    local = local_ports(reading.of("lldp_local"), interfaces)
+    managed = _management_addresses(reading.of("lldp_address"))
+    return [
+        LldpNeighbor(
+            interface=local.get(row["port"]) or interfaces.by_index.get(row["port"], ""),
             system_name=row.get("system_name") or "",
             port_id=identifier(row.get("id_subtype"), row.get("id")),
             port_description=row.get("description") or "",
@@ -27,37 +80,31 @@ def neighbors(reading: Reading, named: Mapping[str, Row]) -> tuple[LldpNeighbor,
         )
         for row in reading.of("lldp_remote")
     ]
-    return tuple(n for n in found if n.interface)
 
 
-def local_ports(ports: Iterable[Row], named: Mapping[str, Row]) -> dict[int, str]:
+def local_ports(ports: Iterable[Row], interfaces: Interfaces) -> dict[int, str]:
     """lldpLocPortNum -> interface name, by whatever the agent put in the port's identifier or description."""
     by_mac: dict[str, list[str]] = {}
     by_alias: dict[str, list[str]] = {}
-    for name, row in named.items():
-        by_mac.setdefault(identifier(_MAC, row.get("physical_address")), []).append(name)
-        by_alias.setdefault(row.get("alias") or "", []).append(name)
-    found = {row["port"]: _local_port(row, named, by_mac, by_alias) for row in ports}
+    for name in interfaces.names:
+        by_mac.setdefault(identifier(_MAC, interfaces.value(name, "physical_address")), []).append(name)
+        by_alias.setdefault(interfaces.value(name, "alias") or "", []).append(name)
+    found = {row["port"]: _local_port(row, interfaces, by_mac, by_alias) for row in ports}
     return {port: name for port, name in found.items() if name}
 
 
 def _local_port(
-    row: Row, named: Mapping[str, Row], by_mac: Mapping[str, list[str]], by_alias: Mapping[str, list[str]]
+    row: Row, interfaces: Interfaces, by_mac: Mapping[str, list[str]], by_alias: Mapping[str, list[str]]
 ) -> str:
     spoken, description = identifier(row.get("id_subtype"), row.get("id")), row.get("description") or ""
     for text in (spoken, description):
-        if text in named:
-            return text
+        if named := interfaces.spoken.get(text):
+            return named
     matches = by_mac.get(spoken, []) if row.get("id_subtype") == _MAC else []
     matches = matches or (by_alias.get(description, []) if description else [])
     if len(matches) == 1:
         return matches[0]
-    return _by_index(row["port"], named)
-
-
-def _by_index(port: int, named: Mapping[str, Row]) -> str:
-    """IEEE 802.1AB lets agents number ports by ifIndex, and most do."""
-    return next((name for name, row in named.items() if row["index"] == port), "")
+    return interfaces.by_index.get(row["port"], "")  # IEEE 802.1AB lets agents number ports by ifIndex, and most do
 
 
 def identifier(subtype: int | None, octets: bytes | None) -> str:

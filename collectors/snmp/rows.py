@@ -1,44 +1,53 @@
-"""Pure: what was walked -> rows of named values, as the profile says."""
+"""Pure: the walked columns of a table -> named columns of values, as the profile says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from collectors.profiles import Source, Table
 from collectors.profiles import Value as Wanted
-from collectors.snmp.index import Part, parse_index
-from collectors.snmp.wire import Oid, Value, dotted
-from collectors.subjects import Subject
+from collectors.snmp.numbers import Numbers, numbers_of
+from collectors.snmp.sheet import Cells, Sheet, Walked, cells_of, keeps, sheet_of
+from collectors.snmp.wire import Oid, dotted
+from collectors.subjects import FORMS, INTERFACE_NUMBERS, Subject
 
-Columns: TypeAlias = Mapping[Oid, Mapping[Oid, Value]]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row: index parts and columns by name (unmeasured ones left out), and the width of its counters."""
-
-    values: Mapping[str, Any]
-    bits: Mapping[str, int] = field(default_factory=dict)
-
-    def get(self, name: str) -> Any:
-        return self.values.get(name)
-
-    def __getitem__(self, name: str) -> Any:
-        return self.values[name]
+Row = Mapping[str, Any]
+_UNTIMED = np.datetime64("NaT", "us")
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A table as read: its rows, and when the agent's last response for it came (UTC)."""
+class TableRead:
+    """A table as read: rows that count, in index order, and when the agent's last response for it came (UTC).
 
+    ``columns``: index parts, helpers and columns by name, row by row, None = not given; ``numbers``: an interface
+    table's counters and gauges. ``shared``: names that several rows had, and which rows; none kept it.
+    """
+
+    name: str
     subject: Subject
-    rows: tuple[Row, ...]
-    at: np.datetime64
+    instances: Sequence[Oid]
+    columns: Mapping[str, Sequence[Any]]
+    numbers: Mapping[str, Numbers]
+    shared: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    at: np.datetime64 = _UNTIMED
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    def rows(self) -> list[Row]:
+        """As dictionaries, what was not given left out."""
+        return [
+            {name: values[row] for name, values in self.columns.items() if values[row] is not None}
+            for row in range(len(self))
+        ]
+
+    def called(self, row: int) -> str:
+        """What to call a row that has no name."""
+        return f"{self.name} {dotted(self.instances[row])}"
 
 
 @dataclass(frozen=True)
@@ -69,105 +78,66 @@ class Reading:
     """
 
     system: System
-    scalars: Mapping[str, int | str]
-    tables: Mapping[str, Rows]
+    scalars: Mapping[str, Any]
+    tables: Mapping[str, TableRead]
     counts: Mapping[str, int]
     at: np.datetime64
     values: int
     cut: tuple[Cut, ...] = ()
 
+    def tables_of(self, subject: Subject) -> list[TableRead]:
+        return [table for table in self.tables.values() if table.subject == subject]
+
     def of(self, subject: Subject) -> list[Row]:
-        return [row for table in self.tables.values() if table.subject == subject for row in table.rows]
+        return [row for table in self.tables_of(subject) for row in table.rows()]
 
 
-def evaluate(wanted: Wanted, instance: Oid, columns: Columns) -> tuple[Any, int | None]:
-    """The value of the first source that has one, and its counter width; (None, None) if none has."""
-    for source in wanted.sources:
-        value = _from_source(source, instance, columns)
-        if value is not None:
-            return value, source.bits
-    return None, None
+@dataclass(frozen=True)
+class Attempt:
+    """What the columns walked so far make of a table: what of them was of use, and what is still to walk."""
+
+    table: TableRead
+    used: frozenset[Oid]
+    missing: tuple[Oid, ...]
 
 
-def _from_source(source: Source, instance: Oid, columns: Columns) -> Any:
-    raw = columns.get(source.own, {}).get(instance)
-    if raw is None:
-        return None
-    if source.type != "int":
-        return _CONVERT[source.type](raw)
-    if not isinstance(raw, int) or raw in source.unknown:
-        return None
-    total = raw + sum(_number(columns, oid, instance) for oid in source.plus)
-    total -= sum(_number(columns, oid, instance) for oid in source.minus)
-    for oid in source.times:
-        total *= _number(columns, oid, instance)
-    if source.bits:
-        return total % 2**source.bits
-    return total if source.scale == 1.0 else round(total * source.scale)
+def attempt(name: str, table: Table, wanted: Mapping[str, Wanted], walked: Walked) -> Attempt:
+    """The table from what was ``walked``; rows that do not count are left out."""
+    sheet = sheet_of(table, wanted, walked)
+    form = FORMS[table.subject]
+    numbers: dict[str, Numbers] = {}
+    told: list[Cells | Numbers] = []
+    shared: dict[str, Sequence[int]] = {}
+    for key, value in wanted.items():
+        if table.subject == "interface" and key in INTERFACE_NUMBERS:
+            numbers[key] = numbers_of(value, sheet)
+            told.append(numbers[key])
+            continue
+        cells = cells_of(value, form.columns.get(key, "any"), sheet)
+        sheet.known[key] = cells.values
+        told.append(cells)
+        shared |= cells.shared
+    missing = dict.fromkeys(oid for cells in told for oid in cells.missing if oid not in walked.columns)
+    used: list[Source] = [source for cells in told for source in cells.used]
+    read = TableRead(name, table.subject, sheet.instances, sheet.known, numbers, shared)
+    return Attempt(_counting(table, sheet, read), _oids(used), tuple(missing))
 
 
-def _number(columns: Columns, oid: Oid, instance: Oid) -> int:
-    value = columns.get(oid, {}).get(instance, 0)
-    return value if isinstance(value, int) else 0
+def _oids(sources: Sequence[Source]) -> frozenset[Oid]:
+    return frozenset(oid for source in sources for oid in source.oids)
 
 
-def text_of(raw: Value) -> str | None:
-    """Octets as UTF-8 text, padding removed; empty text counts as not given."""
-    if not isinstance(raw, bytes):
-        return None
-    return raw.decode("utf-8", "replace").strip("\0 \t\r\n") or None
-
-
-def _number_in_text(raw: Value) -> int | None:
-    words = (text_of(raw) or "").split()
-    try:
-        return int(float(words[0])) if words else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _address(raw: Value) -> IPv4Address | None:
-    return IPv4Address(raw) if isinstance(raw, bytes) and len(raw) == 4 else None
-
-
-_CONVERT: Mapping[str, Any] = {
-    "text": text_of,
-    "octets": lambda raw: raw if isinstance(raw, bytes) else None,
-    "address": _address,
-    "oid": lambda raw: raw if isinstance(raw, tuple) else None,
-    "number_text": _number_in_text,
-}
-
-
-def rows_of(table: Table, wanted: Mapping[str, Wanted], columns: Columns) -> tuple[Row, ...]:
-    """Columns side by side, in index order. Instances whose index does not fit the profile are left out."""
-    instances = sorted({suffix for column in columns.values() for suffix in column})
-    rows = (_row(table.index, wanted, instance, columns) for instance in instances)
-    return tuple(row for row in rows if row is not None and _counts(table, row))
-
-
-def _counts(table: Table, row: Row) -> bool:
-    return all(_spelled(row.get(name)) in values for name, values in table.only.items()) and not any(
-        _spelled(row.get(name)) in values for name, values in table.skip.items()
-    )
-
-
-def _spelled(value: Any) -> str:
-    """As profiles write it: "" for none, object identifiers with dots."""
-    if value is None:
-        return ""
-    return dotted(value) if isinstance(value, tuple) else str(value)
-
-
-def _row(index: Mapping[str, Part], wanted: Mapping[str, Wanted], instance: Oid, columns: Columns) -> Row | None:
-    values = parse_index(index, instance)
-    if values is None:
-        return None
-    bits: dict[str, int] = {}
-    for name, column in wanted.items():
-        value, width = evaluate(column, instance, columns)
-        if value is not None:
-            values[name] = value
-        if width is not None:
-            bits[name] = width
-    return Row(values, bits)
+def _counting(table: Table, sheet: Sheet, read: TableRead) -> TableRead:
+    """Without the rows that the profile filters out, or that lack what their subject needs."""
+    needs = () if table.subject == "interface" else FORMS[table.subject].needs
+    whole = [all(read.columns[name][row] is not None for name in needs) for row in range(len(sheet))]
+    if all(whole) and not (table.only or table.skip):
+        return read
+    rows = [row for row in range(len(sheet)) if whole[row] and keeps(table, sheet.known, row)]
+    mask = np.isin(np.arange(len(sheet)), rows)
+    columns = {name: [values[row] for row in rows] for name, values in read.columns.items()}
+    numbers = {name: column.take(mask) for name, column in read.numbers.items()}
+    instances = [read.instances[row] for row in rows]
+    place = {row: number for number, row in enumerate(rows)}
+    shared = {name: [place[row] for row in of if row in place] for name, of in read.shared.items()}
+    return TableRead(read.name, read.subject, instances, columns, numbers, shared)

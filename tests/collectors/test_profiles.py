@@ -93,7 +93,7 @@ def test_an_extend_output_is_indexed_by_its_length_prefixed_name(profiles: Profi
 
 def test_every_shipped_interface_column_is_a_field_or_names_the_row(profiles: ProfileSet) -> None:
     columns = set(profiles["generic"].tables["interfaces"].columns)
-    assert columns - {"name", "alias", "physical_address"} <= set(KINDS["interface"].fields)
+    assert columns - {"name", "description", "alias", "physical_address", "type"} <= set(KINDS["interface"].fields)
 
 
 WRONG = {

@@ -16,6 +16,7 @@ import pytest
 
 from collectors.profiles import ProfileSet, load_profiles
 from collectors.snmp.decode import Decoded, decode
+from collectors.snmp.memory import Memory
 from collectors.snmp.read import Reader
 from tests.collectors.recorded import RecordedAgent
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c
@@ -28,7 +29,7 @@ STATUS = ("", "up", "down", "testing", "unknown", "dormant", "notPresent", "lowe
 
 
 def play(recording: Path, profiles: ProfileSet) -> Decoded:
-    reader = Reader(RecordedAgent(recording), DEVICE, profiles, "full", {})
+    reader = Reader(RecordedAgent(recording), DEVICE, profiles, "full", Memory())
     asyncio.run(reader.run())
     assert reader.reading is not None
     return decode(DEVICE.name, reader.reading)
@@ -36,6 +37,7 @@ def play(recording: Path, profiles: ProfileSet) -> Decoded:
 
 def told(decoded: Decoded) -> dict[str, Any]:
     """A line each interface, sensor and so on: easily read, and compared with the recording, by people."""
+    assert decoded.observed
     blocks = {block.kind: block.rows() for block in decoded.blocks}
     lines: dict[str, Any] = {
         "interfaces": _lines(map(_with_status, blocks["interface"]), "interface", "speed_bps", "admin", "oper"),

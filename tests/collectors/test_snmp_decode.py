@@ -14,6 +14,7 @@ import pytest
 from collectors.profiles import ProfileSet
 from collectors.snmp.decode import Decoded, decode
 from collectors.snmp.index import Part, parse_index
+from collectors.snmp.memory import Memory
 from collectors.snmp.read import Reader
 from collectors.snmp.wire import Oid, Value
 from twin.vocab.inventory import Device, SnmpAccess
@@ -24,7 +25,7 @@ Table = dict[Oid, Value]
 
 
 def read(agent: Any, profiles: ProfileSet, access: SnmpAccess, round_: Any = "full") -> Decoded:
-    reader = Reader(agent, Device("dut", "192.0.2.1", access), profiles, round_, {})
+    reader = Reader(agent, Device("dut", "192.0.2.1", access), profiles, round_, Memory())
     asyncio.run(reader.run())
     assert reader.reading is not None
     return decode("dut", reader.reading)
@@ -75,6 +76,7 @@ def test_a_large_routing_table_is_counted_and_not_walked(
 ) -> None:
     agent = canned_agent(everything | {(1, 3, 6, 1, 2, 1, 4, 24, 3, 0): 900_000})
     decoded = read(agent, profiles, v2c)
+    assert decoded.observed
     assert decoded.observed.routes == {"all": 900_000}
     assert (1, 3, 6, 1, 2, 1, 4, 24, 4, 1, 7) not in agent.asked
 

@@ -88,7 +88,11 @@ KINDS: dict[str, Kind] = {
         Kind(
             "memory_pool",
             ("device", "pool"),
-            {"used_bytes": Field("int", "bytes"), "total_bytes": Field("int", "bytes")},
+            {
+                "used_bytes": Field("int", "bytes"),
+                "total_bytes": Field("int", "bytes"),
+                "used_percent": Field("float", "percent"),
+            },
         ),
         # type: temperature, voltage, current, power, fan_speed, optical_power, bias, osnr, pre_fec_ber ...;
         # status as entPhySensorOperStatus (RFC 3433): 1 ok, 2 unavailable, 3 nonoperational; interface: the port it
