@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -92,11 +93,12 @@ def test_other_protocols_are_configured_only_where_asked() -> None:
 
 def test_the_agent_tells_capacities_and_the_routers_own_figures(abilene: LabPlan) -> None:
     meters = {"cpu": cgroups.Meter(Path("/g"), cgroups.CPU_PROGRAMS[1], "cpuacct.usage")}
-    text = snmpd_conf(abilene.routers["atla"], KEYS, meters, Path("/run/x/cg"))
+    text = snmpd_conf(abilene.routers["atla"], KEYS, meters, Path("/run/x/cg"), IPv4Address("10.0.0.1"))
     assert "interface eth3 6 5000000\n" in text
     assert "extend cpuTimeUs /usr/bin/awk -f /run/x/cg/cpu.awk /run/x/cg/cpu/cpuacct.usage\n" in text
     assert "memoryUsedBytes" not in text
     assert "rwcommunity local_community-value 127.0.0.1 " in text
+    assert " 10.0.0.1:162\n" in text
 
 
 def test_every_veth_pair_is_made_once(abilene: LabPlan) -> None:

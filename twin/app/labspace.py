@@ -61,12 +61,15 @@ def _take_back(folder: Path) -> None:
         folder.rmdir()
 
 
-def write_workspace(lab: Lab, folder: Path, *, inventory: bool, store: dict[str, Any] | None = None) -> Path:
+def write_workspace(
+    lab: Lab, folder: Path, *, inventory: bool, store: dict[str, Any] | None = None, traps: bool = False
+) -> Path:
     """Write nettwin.yaml, devices.yaml and known_hosts into ``folder``; secrets stay in the lab's own files.
 
     Args:
         inventory: list the lab's routers; otherwise the devices file holds credentials only, for ``discover``.
         store: the settings' section ``store``; the embedded store if None.
+        traps: hear those of the lab's routers.
 
     Returns:
         the settings file.
@@ -75,10 +78,18 @@ def write_workspace(lab: Lab, folder: Path, *, inventory: bool, store: dict[str,
     access = lab.access()
     (folder / KNOWN_HOSTS).write_text("".join(f"[{a.address}]:830 ssh-ed25519 {a.host_key}\n" for a in access))
     _write(folder / DEVICES, _devices(access, folder, inventory))
-    return write_settings(lab.name, folder, store or {"engine": "delta"}, allow=[str(lab.plan.gateway.network)])
+    return write_settings(
+        lab.name,
+        folder,
+        store or {"engine": "delta"},
+        allow=[str(lab.plan.gateway.network)],
+        traps=f"{lab.plan.gateway.ip}:162" if traps else None,
+    )
 
 
-def write_settings(site: str, folder: Path, store: dict[str, Any], *, allow: list[str]) -> Path:
+def write_settings(
+    site: str, folder: Path, store: dict[str, Any], *, allow: list[str], traps: str | None = None
+) -> Path:
     """Write nettwin.yaml, and an empty devices.yaml unless there is one; returns the settings file."""
     settings = {
         "schema_version": 1,
@@ -88,6 +99,7 @@ def write_settings(site: str, folder: Path, store: dict[str, Any], *, allow: lis
         "devices": DEVICES,
         "collect": {"every": "10s", "full_every": "60s"},
         "discover": {"allow": allow},
+        **({"traps": {"listen": traps}} if traps else {}),
     }
     _write(folder / SETTINGS, settings)
     if not (folder / DEVICES).exists():

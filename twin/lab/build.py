@@ -73,14 +73,14 @@ def _write_router(lab: LabPlan, router: RouterPlan, secrets: keys.Keys, meters: 
     files |= {f"cg/{name}.awk": meter.program + "\n" for name, meter in meters.items()}
     for name, text in files.items():
         (d / name).write_text(text, encoding="utf-8")
-    _write_secret_files(router, secrets, meters)
+    _write_secret_files(lab, router, secrets, meters)
 
 
-def _write_secret_files(router: RouterPlan, secrets: keys.Keys, meters: dict[str, cgroups.Meter]) -> None:
+def _write_secret_files(lab: LabPlan, router: RouterPlan, secrets: keys.Keys, meters: dict[str, cgroups.Meter]) -> None:
     d = router.directory
     names = ("community", "local_community", "v3_auth", "v3_privacy")
     known = {name: keys.read(getattr(secrets, name)) for name in names}
-    keys.write_private(d / "snmpd.conf", texts.snmpd_conf(router, known, meters, d / "cg"))
+    keys.write_private(d / "snmpd.conf", texts.snmpd_conf(router, known, meters, d / "cg", lab.gateway.ip))
     keys.write_private(d / "snmp" / "snmp.conf", f"defCommunity {known['local_community'].reveal()}\n")
 
 

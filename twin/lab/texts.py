@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from twin.config.frr import Extras, render
@@ -14,6 +15,7 @@ from twin.vocab.inventory import Secret
 IFTABLE_CACHE_TIMEOUT = "1.3.6.1.4.1.8072.1.5.3.1.2.1.3.6.1.2.1.2.2"  # nsCacheTimeout.ifTable
 CACHE_VIEW = ".1.3.6.1.4.1.8072.1.5.3"
 FRR_USER = "frr"
+QUERIES = "queries"  # the user as whom snmpd asks itself
 EXTENDS = ("cpuTimeUs", "memoryUsedBytes", "memoryTotalBytes")
 EXTRAS = Extras(
     top=("no zebra nexthop kernel enable", "agentx"),
@@ -78,8 +80,13 @@ def _ospf6(router: RouterPlan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def snmpd_conf(router: RouterPlan, keys: Mapping[str, Secret], meters: Mapping[str, Meter], mounts: Path) -> str:
-    """``keys``: community, local_community, v3_auth, v3_privacy. ``mounts``: where the router sees its own groups."""
+def snmpd_conf(
+    router: RouterPlan, keys: Mapping[str, Secret], meters: Mapping[str, Meter], mounts: Path, manager: IPv4Address
+) -> str:
+    """``keys``: community, local_community, v3_auth, v3_privacy. ``mounts``: where the router sees its own groups.
+
+    ``manager``: where traps go (port 162), whether anybody listens or not.
+    """
     capacities = {w.name: w.capacity_bps for w in router.wires} | {EDGE: router.edge_capacity_bps}
     auth, privacy = keys["v3_auth"].reveal(), keys["v3_privacy"].reveal()
     return "\n".join(
@@ -97,11 +104,24 @@ def snmpd_conf(router: RouterPlan, keys: Mapping[str, Secret], meters: Mapping[s
             f"rwcommunity {keys['local_community'].reveal()} 127.0.0.1 {CACHE_VIEW}",
             f"createUser {V3_USER} SHA-256 {auth} AES {privacy}",
             f"rouser {V3_USER} authpriv",
+            f"trapsess -v3 -l authPriv -u {V3_USER} -a SHA-256 -A {auth} -x AES -X {privacy} {manager}:162",
+            *_link_traps(auth),
             *(f"interface {name} 6 {bps}" for name, bps in capacities.items()),
             *_extends(meters, mounts),
             "",
         ]
     )
+
+
+def _link_traps(passphrase: str) -> list[str]:
+    """linkDown and linkUp by the agent's own look at ifOperStatus, once a second (DISMAN-EVENT-MIB, RFC 2981)."""
+    status = ".1.3.6.1.2.1.2.2.1.8"
+    lines = [f"createUser {QUERIES} SHA-256 {passphrase}", f"rouser {QUERIES} auth", f"iquerySecName {QUERIES}"]
+    for event, notification, condition in (("up", 4, "!= 2"), ("down", 3, "== 2")):
+        told = f".1.3.6.1.2.1.2.2.1.1 .1.3.6.1.2.1.2.2.1.7 {status}"
+        lines.append(f"notificationEvent {event} .1.3.6.1.6.3.1.1.5.{notification} {told}")
+        lines.append(f'monitor -r 1 -e {event} "link {event}" {status} {condition}')
+    return lines
 
 
 def _extends(meters: Mapping[str, Meter], mounts: Path) -> list[str]:

@@ -68,7 +68,7 @@ def _bring_up(spec: LabFile, steps: Steps, workspace: Path | None, *, traffic: b
     try:
         if traffic:
             lab.start_traffic()
-        return write_workspace(lab, workspace, inventory=True) if workspace is not None else None
+        return write_workspace(lab, workspace, inventory=True, traps=True) if workspace is not None else None
     except BaseException:
         take_down(spec.name)
         raise
