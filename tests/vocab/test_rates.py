@@ -78,7 +78,7 @@ CASES: dict[str, tuple[dict[str, Any], Sequence[float], list[int | None], list[f
         {"counter_bits": 32, "speed_bps": SLOW, "uptime_cs": [9e6, 500]},
         TEN,
         [WRAP - 50, 50],
-        ["reboot"],
+        ["restart"],
     ),
     "speed of each sample": (
         {"counter_bits": 32, "speed_bps": [1e7, 1e7, SLOW]},

@@ -152,21 +152,25 @@ def _positive(values: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """[rounds] of all counters of a device that was read in that round: whether any, or most, fell; any went on."""
+    """[rounds] of all counters of a device that was read in that round.
 
-    any_fell: Mask
+    ``any_lower``: one is lower, be it by a wrap; ``most_fell``: no wrap explains most; ``any_went_on``: one surely did.
+    """
+
+    any_lower: Mask
     most_fell: Mask
     any_went_on: Mask
 
 
 def _evidence(spans: list[_Span], rounds: Ints) -> _Evidence:
-    count = int(rounds.max(initial=-1)) + 1
     ends = np.concatenate([rounds[s.later] for s in spans])
-    fell = np.concatenate([s.fell | (s.below & s.clocks.restarted) for s in spans])
-    went_on = np.concatenate([s.went_on for s in spans])
-    falling, going = np.bincount(ends, fell, count), np.bincount(ends, went_on, count)
-    counting = np.bincount(ends, fell | np.concatenate([s.increase > 0 for s in spans]), count)
-    return _Evidence(falling > 0, 2 * falling >= counting, going > 0)
+
+    def tally(flags: list[Mask]) -> Floats:
+        return np.bincount(ends, np.concatenate(flags), int(rounds.max(initial=-1)) + 1).astype(np.float64)
+
+    lower, fell = tally([s.fell | s.below for s in spans]), tally([s.fell for s in spans])
+    counting = tally([s.fell | (s.increase > 0) for s in spans])
+    return _Evidence(lower > 0, (fell > 0) & (2 * fell >= counting), tally([s.went_on for s in spans]) > 0)
 
 
 def _rates(samples: Samples, span: _Span, evidence: _Evidence, rounds: Ints, longest_gap_s: float) -> Rates:
@@ -180,8 +184,8 @@ def _reasons(samples: Samples, span: _Span, evidence: _Evidence, ends: Ints) -> 
     """The strongest explanation is written last."""
     clocks = span.clocks
     index, stamp = samples.tell("index"), samples.tell("discontinuity_cs")
-    fell, most_fell, any_went_on = (x[ends] for x in (evidence.any_fell, evidence.most_fell, evidence.any_went_on))
-    agent_only = clocks.restarted & ~clocks.rebooted & ~fell & (clocks.same_host | any_went_on)
+    went_on = clocks.same_host | evidence.any_went_on[ends]
+    agent_only = clocks.restarted & ~clocks.rebooted & ~evidence.any_lower[ends] & went_on
     restamped = np.where(clocks.restarted, stamp[span.later] != 0, stamp[span.later] != stamp[span.earlier])
     renumbered = np.isfinite(index[span.earlier] + index[span.later]) & (index[span.earlier] != index[span.later])
     reason = np.zeros(len(ends), dtype=np.uint8)
@@ -191,8 +195,8 @@ def _reasons(samples: Samples, span: _Span, evidence: _Evidence, ends: Ints) -> 
     reason[clocks.stepped] = Reason.CLOCK
     reason[renumbered & ~span.went_on] = Reason.RENUMBERED
     reason[np.isfinite(stamp[span.earlier] + stamp[span.later]) & restamped] = Reason.DISCONTINUITY
-    reason[clocks.restarted & (~agent_only | span.below)] = Reason.RESTART
-    reason[clocks.restarted & (clocks.rebooted | (fell & most_fell))] = Reason.REBOOT
+    reason[clocks.restarted & ~agent_only] = Reason.RESTART
+    reason[clocks.restarted & (clocks.rebooted | evidence.most_fell[ends])] = Reason.REBOOT
     return reason
 
 
