@@ -235,7 +235,7 @@ def _sensor_faults(where: Where, table: Table) -> Complaints:
         yield where, "a state's value is the device's own code: status must say what it means"
     for name in ("value", "low", "high"):
         for place, source in _sources((*where, "columns", name), table.columns.get(name, _NOTHING)):
-            if source.convert and not types & _FITS[source.convert]:
+            if source.convert in _FITS and not types & _FITS[source.convert]:
                 yield place, f"{source.convert} does not fit {', '.join(sorted(types))}"
 
 

@@ -25,7 +25,7 @@ from twin.vocab.files import STRICT, line_of, read_yaml
 from twin.vocab.sensors import SENSOR_UNITS
 
 ValueType = Literal["int", "text", "octets", "address", "oid", "number_text"]
-Conversion = Literal["watts_to_dbm", "fahrenheit_to_celsius"]
+Conversion = Literal["watts_to_dbm", "fahrenheit_to_celsius", "ieee754_single"]
 Round = Literal["fast", "full", "kept"]
 DEFAULT_PROFILE = "generic"
 UNVERIFIED = "unverified"
@@ -204,10 +204,12 @@ class Profile:
 
 
 class ProfileSet:
-    """Profiles by name, with their ``extends`` already merged in."""
+    """Profiles by name, with their ``extends`` already merged in; ``own`` and ``files``: as written, and where."""
 
-    def __init__(self, profiles: Mapping[str, Profile]) -> None:
+    def __init__(self, profiles: Mapping[str, Profile], own: Mapping[str, Profile], files: Mapping[str, Path]) -> None:
         self._profiles = profiles
+        self.own = own
+        self.files = files
         self._named: dict[tuple[str, ...], Profile] = {}
 
     def __getitem__(self, name: str) -> Profile:
@@ -264,7 +266,7 @@ def load_profiles(folder: Path) -> ProfileSet:
         raise UsageError(f"{folder}: no device profile named {DEFAULT_PROFILE!r}")
     for problem in shared_prefixes(own, places):
         raise problem
-    return ProfileSet({name: resolve(name, own, places) for name in own})
+    return ProfileSet({name: resolve(name, own, places) for name in own}, own, places)
 
 
 def shared_prefixes(own: Mapping[str, Profile], places: Mapping[str, Path]) -> Iterator[InputError]:

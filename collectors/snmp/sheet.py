@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
@@ -254,6 +255,8 @@ def _converted(source: Source, number: float) -> float:
         return max(LEAST_DBM, 10.0 * math.log10(number * 1000.0)) if number > 0 else LEAST_DBM
     if source.convert == "fahrenheit_to_celsius":
         return (number - 32.0) / 1.8
+    if source.convert == "ieee754_single":
+        return float(struct.unpack(">f", (int(number) % 2**32).to_bytes(4, "big"))[0])
     return number % 2**source.bits if source.bits else number
 
 

@@ -63,6 +63,7 @@ credentials:
 devices:
   - {{name: box, address: 127.0.0.1, snmp: old}}
   - {{name: safe, address: 127.0.0.1, snmp: new}}
+  - {{name: odd, address: 127.0.0.1, snmp: old, profiles: [generic, mikrotik-routeros]}}
   - {{name: gone, address: 127.0.0.1, snmp: dead}}
 """)
     return tmp_path / "nettwin.yaml"
@@ -83,7 +84,8 @@ def test_a_recording_holds_what_the_agent_tells(nettwin: Nettwin, site: Path, de
     assert told["1.3.6.1.2.1.1.5.0"] == ("4", "box")
     assert told["1.3.6.1.2.1.1.2.0"] == ("6", "1.3.6.1.4.1.8072.3.2.10")
     assert told["1.3.6.1.2.1.2.2.1.2.1"] == ("4", "lo")
-    assert told["1.3.6.1.2.1.4.20.1.1.127.0.0.1"] == ("4x", "7f000001")
+    assert told["1.3.6.1.2.1.4.20.1.1.127.0.0.1"] == ("64", "127.0.0.1")
+    assert told["1.3.6.1.2.1.2.2.1.10.1"][0] == "65"
     assert list(told) == sorted(told, key=parse_oid)
 
 
@@ -127,9 +129,45 @@ def test_check_refuses_a_profile_with_a_fault(nettwin: Nettwin, site: Path) -> N
     assert "unless-unknown.yaml:12: tables.processors.unless: there is no scalar or table 'cpu'" in done.stderr
 
 
+def test_profile_asks_the_device_what_it_is(nettwin: Nettwin, site: Path) -> None:
+    done = nettwin("snmp", "profile", "box", settings=site)
+    assert done.returncode == 0, done.stderr
+    assert "net-snmp: sysObjectID 1.3.6.1.4.1.8072.3.2.10 begins with 1.3.6.1.4.1.8072" in done.stdout
+    assert re.search(r"generic +│ generic.yaml", done.stdout)
+
+
+def test_profile_tells_where_each_table_comes_from(nettwin: Nettwin, site: Path) -> None:
+    words = ["--object-id", "1.3.6.1.4.1.9.1.1017", "--description", "Cisco IOS XR Software, Version 7.1"]
+    told = json.loads(nettwin("snmp", "profile", *words, "--json", settings=site).stdout)
+    assert told["profile"] == "cisco-iosxr"
+    assert "sysDescr holds 'IOS XR'" in told["why"]
+    assert [link["profile"] for link in told["chain"]] == ["generic", "cisco-common", "cisco-iosxr"]
+    tables = {table["name"]: table for table in told["tables"]}
+    assert tables["interfaces"]["profile"] == "generic"
+    assert tables["bgp_peers"]["file"].endswith("cisco-common.yaml")
+    assert "memory_pools" not in tables
+    isis = {column["name"]: column["sources"] for column in tables["isis_neighbors"]["columns"]}
+    assert isis["interface"] == ["1.3.6.1.4.1.9.10.118.1.3.2.1.2 at [circuit]"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["odd"], "the inventory names generic, mikrotik-routeros"),
+        (["--object-id", "1.3.6.1.4.1.99999.1"], "no profile has a prefix of 1.3.6.1.4.1.99999.1: generic serves"),
+        (["--object-id", "1.3.6.1.4.1.14988.1"], "sysObjectID 1.3.6.1.4.1.14988.1 begins with 1.3.6.1.4.1.14988.1"),
+    ],
+)
+def test_profile_says_why(nettwin: Nettwin, site: Path, words: list[str], why: str) -> None:
+    assert json.loads(nettwin("snmp", "profile", *words, "--json", settings=site).stdout)["why"] == why
+
+
 REFUSED = [
+    (["snmp", "profile"], 2, "name a device, or give --object-id"),
+    (["snmp", "profile", "--object-id", "mikrotik"], 2, "--object-id: 'mikrotik' is not a numeric object identifier"),
+    (["snmp", "profile", "gone"], 1, r"gone \(127.0.0.1\): silent: "),
     (["snmp", "lint", "none.yaml"], 2, "none.yaml: can't be read"),
-    (["snmp", "record", "gone", "-o", "new"], 1, r"gone \(127.0.0.1\): silent: no answer"),
+    (["snmp", "record", "gone", "-o", "new"], 1, r"gone \(127.0.0.1\): silent: "),
     (["snmp", "record", "nobody", "-o", "new"], 2, "no device named nobody"),
     (["snmp", "record", "box", "-o", "devices.yaml"], 2, "devices.yaml: is there already"),
     (["snmp", "record", "box", "-o", "new", "--subtree", "ifTable"], 2, "'ifTable' is not a numeric object identifier"),
