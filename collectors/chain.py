@@ -5,6 +5,7 @@ A step is a function from a block to the block that may go on and a remark ("" i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -34,10 +35,12 @@ def refuse_future(present: np.datetime64) -> Step:
 
 def drop_repeated(block: Block) -> tuple[Block, str]:
     """Two samples of one series at one time contradict each other: neither is kept."""
-    keys = list(zip(*block.keys.values(), block.at.tolist(), strict=True))
-    tally: dict[tuple[object, ...], int] = {}
-    for key in keys:
-        tally[key] = tally.get(key, 0) + 1
+    keys = list(
+        zip(*(values.tolist() for values in block.keys.values()), block.at.view(np.int64).tolist(), strict=True)
+    )
+    if len(set(keys)) == len(keys):
+        return block, ""
+    tally = Counter(keys)
     return _keep(block, np.array([tally[key] == 1 for key in keys], dtype=bool), "given twice")
 
 

@@ -154,6 +154,10 @@ class Value:
     def oids(self) -> frozenset[Oid]:
         return frozenset(oid for source in self.sources for oid in source.oids)
 
+    @cached_property
+    def is_plain(self) -> bool:
+        return all(source.is_plain for source in self.sources)
+
 
 @dataclass(frozen=True, config=STRICT)
 class Table:
@@ -178,6 +182,11 @@ class Table:
     def values(self) -> Mapping[str, Value]:
         """Helpers, then columns: each may look at those before it."""
         return {**self.helpers, **self.columns}
+
+    @cached_property
+    def values_between(self) -> Mapping[str, Value]:
+        """Those that fast rounds need."""
+        return {name: value for name, value in self.values.items() if value.round != "full"}
 
 
 @dataclass(frozen=True, config=STRICT)

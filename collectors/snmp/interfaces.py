@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from collectors.snmp.numbers import Ints, Numbers
+from collectors.snmp.numbers import Ints, Numbers, every
 from collectors.snmp.rows import Reading, TableRead
 from collectors.snmp.sheet import text_of
 from twin.vocab.blocks import Block, Column, Mask
@@ -118,14 +118,14 @@ def interface_block(device: str, interfaces: Interfaces, uptime_cs: int | None) 
     rows = None if count == len(table) else np.array(interfaces.rows)
     fields = {name: Column(numbers.values, numbers.valid) for name, numbers in table.numbers.items()}
     fields |= _counters(table.numbers, len(table))
-    fields["index"] = Column.full(np.array(table.columns["index"], dtype=np.int64))
+    fields["index"] = Column(np.array(table.columns["index"], dtype=np.int64), every(len(table)))
     given = {name: column if rows is None else column.take(rows) for name, column in fields.items()}
     if uptime_cs is not None:
-        given["uptime_cs"] = Column.full(np.full(count, uptime_cs, dtype=np.int64))
+        given["uptime_cs"] = Column(np.full(count, uptime_cs, dtype=np.int64), every(count))
     names: np.ndarray[Any, Any] = np.empty(count, dtype=object)
     names[:] = interfaces.names
     keys = {"device": np.full(count, device, dtype=object), "interface": names}
-    measured = {name: column for name, column in given.items() if column.valid.any()}
+    measured = {name: column for name, column in given.items() if column.valid is every(count) or column.valid.any()}
     return Block("interface", keys, np.full(count, table.at), measured)
 
 

@@ -154,9 +154,9 @@ class Reader:
 
     def _take_scalars(self, profile: Profile, told: Mapping[Oid, Value]) -> None:
         due = {name: value for name, value in profile.scalars.items() if self._is_due(value.round)}
-        oids = {oid for value in due.values() for oid in value.oids}
-        absent = frozenset(oid for oid in oids if oid not in told)
-        self.memory.absent = one_of(absent)
+        oids = frozenset[Oid]().union(*(value.oids for value in due.values()))
+        self.memory.absent = one_of(oids.difference(told))
+        due = {name: value for name, value in due.items() if value.oids & told.keys()}
         columns = {oid: Column(((),), (told[oid],)) if oid in told else _EMPTY for oid in oids}
         sheet = sheet_of(_SCALAR, due, Walked(columns))
         for name, value in due.items():
@@ -180,7 +180,7 @@ class Reader:
 
     async def _read_table(self, name: str, table: Table) -> None:
         """Walk first sources and what was of use before, then what fills the gaps they leave."""
-        wanted = {key: value for key, value in table.values.items() if self._is_due(value.round)}
+        wanted = table.values if self._is_full else table.values_between
         before = self.memory.tables.get(name, TableMemory())
         self._recall(wanted, before)
         cuts, asked = len(self._cut), set[Oid]()
@@ -194,9 +194,9 @@ class Reader:
             tried = attempt(name, table, wanted, self._walked)
             self._tables[name] = replace(tried.table, at=at)
             missing = list(tried.missing)
-        if not asked:
+        if not asked and any(self._walked.of(oid).values for value in wanted.values() for oid in value.oids):
             self._tables[name] = replace(attempt(name, table, wanted, self._walked).table, at=self._at)
-        elif len(self._cut) == cuts:
+        elif asked and len(self._cut) == cuts:
             self._remember(name, wanted, before, tried, asked)
 
     def _recall(self, wanted: Mapping[str, Wanted], before: TableMemory) -> None:

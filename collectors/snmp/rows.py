@@ -129,6 +129,8 @@ def _oids(sources: Sequence[Source]) -> frozenset[Oid]:
 
 def _counting(table: Table, sheet: Sheet, read: TableRead) -> TableRead:
     """Without the rows that the profile filters out, or that lack what their subject needs."""
+    if table.subject == "interface" and not (table.only or table.skip):
+        return read
     needs = () if table.subject == "interface" else FORMS[table.subject].needs
     whole = [all(read.columns[name][row] is not None for name in needs) for row in range(len(sheet))]
     if all(whole) and not (table.only or table.skip):

@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -131,22 +132,35 @@ class Cells:
 def cells_of(wanted: Wanted, kind: ColumnType, sheet: Sheet) -> Cells:
     """The first source that has a value for a row gives it, as ``kind``."""
     found: list[Any] = [None] * len(sheet)
+    gaps: Sequence[int] = range(len(sheet))
     used: list[Source] = []
     shared: dict[Any, list[int]] = {}
     for source in wanted.sources:
-        gaps = [row for row, value in enumerate(found) if value is None and _serves(source, sheet, row)]
+        if used or source.when or wanted.unique:
+            gaps = _gaps(found, source, sheet)
         if not gaps and (len(sheet) or source.at):
             continue
         if not sheet.walked.has(source):
             return Cells(found, tuple(used), source.oids, shared)
         given = _given(source, kind, sheet, gaps)
-        if any(value is not None for value in given):
+        if given.count(None) < len(given):
             used.append(source)
-        for row, value in zip(gaps, given, strict=True):
-            found[row] = value
+        if len(gaps) == len(sheet):
+            found = given
+        else:
+            for row, value in zip(gaps, given, strict=True):
+                found[row] = value
         if wanted.unique:
             shared |= _unshare(found)
     return Cells(found, tuple(used), (), shared)
+
+
+def _gaps(found: Sequence[Any], source: Source, sheet: Sheet) -> Sequence[int]:
+    """The rows without a value that the source serves."""
+    if None not in found:
+        return ()
+    gaps = [row for row, value in enumerate(found) if value is None]
+    return [row for row in gaps if _serves(source, sheet, row)] if source.when else gaps
 
 
 def _given(source: Source, kind: ColumnType, sheet: Sheet, rows: Sequence[int]) -> list[Any]:
@@ -308,7 +322,17 @@ def text_of(raw: Value | None) -> str | None:
     """Octets as UTF-8 text, padding removed; empty text counts as not given."""
     if not isinstance(raw, bytes):
         return None
+    return _short_text(raw) if len(raw) <= 64 else _text(raw)
+
+
+def _text(raw: bytes) -> str | None:
     return raw.decode("utf-8", "replace").strip("\0 \t\r\n") or None
+
+
+@lru_cache(maxsize=2**17)
+def _short_text(raw: bytes) -> str | None:
+    """The same text of thousands of devices (interface names) is one object."""
+    return _text(raw)
 
 
 def _picked(source: Source, text: str | None) -> str | None:
