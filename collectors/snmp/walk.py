@@ -80,6 +80,10 @@ class Fit:
         self.varbinds = max(1, min(self.varbinds, max(to, self.proven)))
         self.failed, self.since = max(2, asked), 0
 
+    def truncated(self, got: int) -> None:
+        """The response was cut short by the agent, at little cost: how much fits depends on what it holds."""
+        self.varbinds = max(1, got)
+
     def grow(self, got: int) -> None:
         """All that was asked for came, and no more was asked for because of this."""
         self.proven, self.since = max(self.proven, got), self.since + 1
@@ -383,7 +387,7 @@ class _State:
             if hoped + len(asked) > self.fit.varbinds:
                 self.fit.grow(got)
         elif any(column.open for column in asked):
-            self.fit.shrink(hoped, got)
+            self.fit.truncated(got)
         return None
 
     def _fail(self, problem: PollError, waiting: Sequence[_Column], asked: Sequence[_Column], wanted: int) -> None:
