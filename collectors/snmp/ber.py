@@ -22,6 +22,7 @@ GET, GET_NEXT, RESPONSE, GET_BULK, REPORT = 0xA0, 0xA1, 0xA2, 0xA5, 0xA8
 INTEGER, OCTET_STRING, NULL, OBJECT_IDENTIFIER, SEQUENCE = 0x02, 0x04, 0x05, 0x06, 0x30
 END_OF_MIB_VIEW: Final = b"\x82"
 MOST_ARCS, LARGEST_ARC = 128, 0xFFFFFFFF  # RFC 3416 section 2.1
+SMALLEST_INTEGER, LARGEST_INTEGER = -(1 << 31), (1 << 31) - 1
 MOST_VARBINDS = 5000  # in a message of 64 KiB; the smallest varbind has 7 octets
 ZERO_DOT_ZERO = (0, 0)  # some agents write it without content, as net-snmp reads it
 _NULL_VALUE = b"\x05\x00"
@@ -177,9 +178,7 @@ def expect(tag: int, data: bytes, at: int, end: int) -> tuple[int, int]:
 def read_integer(data: bytes, at: int, end: int) -> tuple[int, int]:
     """An INTEGER of at most 32 bits and where it ends."""
     start, stop = expect(INTEGER, data, at, end)
-    if not 1 <= stop - start <= 4:
-        raise MalformedError("an INTEGER has 1 to 4 octets")
-    return int.from_bytes(data[start:stop], signed=True), stop
+    return _signed((data[start:stop],))[0], stop
 
 
 def read_octets(data: bytes, at: int, end: int) -> tuple[bytes, int]:
@@ -380,9 +379,16 @@ def _integers(contents: Sequence[bytes]) -> list[Value | None]:
     short = list(map(_SHORT_INTEGERS.get, contents))
     if None not in short:
         return [*short]
-    if not all(1 <= size <= 4 for size in set(map(len, contents))):
-        raise MalformedError("an INTEGER has 1 to 4 octets")
-    return [int.from_bytes(content, signed=True) for content in contents]
+    return [*_signed(contents)]
+
+
+def _signed(contents: Sequence[bytes]) -> list[int]:
+    """Up to five octets, for some write the smallest so (pysnmp for one)."""
+    sizes = set(map(len, contents))
+    numbers = [int.from_bytes(content, signed=True) for content in contents]
+    if min(sizes) < 1 or max(sizes) > 5 or min(numbers) < SMALLEST_INTEGER or max(numbers) > LARGEST_INTEGER:
+        raise MalformedError("an INTEGER has 32 bits")
+    return numbers
 
 
 def _unsigned(octets: int, bits: int) -> Decode:
