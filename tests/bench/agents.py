@@ -60,10 +60,11 @@ class Setup:
     largest: int = 1472
     delay_ms: float = 0.0
     loss: float = 0.0
+    boots: int = 1
 
     def arguments(self) -> list[str]:
         words = ["--devices", str(self.devices), "--interfaces", str(self.interfaces), "--largest", str(self.largest)]
-        words += ["--delay-ms", str(self.delay_ms), "--loss", str(self.loss)]
+        words += ["--delay-ms", str(self.delay_ms), "--loss", str(self.loss), "--boots", str(self.boots)]
         words += ["--columns", ",".join(map(dotted, self.columns))] if self.columns else []
         return words + (["--recording", str(self.recording)] if self.recording else [])
 

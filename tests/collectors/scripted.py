@@ -9,7 +9,12 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeAlias, cast
+
+from cryptography.hazmat.decrepit.ciphers.modes import CFB
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 GET, GET_NEXT, RESPONSE, GET_BULK, REPORT = 0xA0, 0xA1, 0xA2, 0xA5, 0xA8
 NULL, NO_SUCH_OBJECT, END_OF_MIB_VIEW = b"\x05\x00", b"\x80\x00", b"\x82\x00"
@@ -67,10 +72,12 @@ class Message:
     first: int = 0
     second: int = 0
 
-    def encoded(self) -> bytes:
+    def pdu(self) -> bytes:
         bindings = tlv(0x30, b"".join(v.encoded() for v in self.varbinds))
-        pdu = tlv(self.kind, number(self.request_id) + number(self.first) + number(self.second) + bindings)
-        return tlv(0x30, number(self.version) + tlv(4, self.community) + pdu)
+        return tlv(self.kind, number(self.request_id) + number(self.first) + number(self.second) + bindings)
+
+    def encoded(self) -> bytes:
+        return tlv(0x30, number(self.version) + tlv(4, self.community) + self.pdu())
 
 
 def read(datagram: bytes) -> Message:
@@ -167,6 +174,7 @@ def honest(columns: Columns, request: Message) -> Message:
 # --- version 3
 
 
+@lru_cache
 def localised(passphrase: str, engine: bytes) -> bytes:
     """RFC 3414 section 2.6 with SHA-256 (RFC 7860)."""
     octets = passphrase.encode()
@@ -203,3 +211,54 @@ def resigned(datagram: bytes, passphrase: str) -> bytes:
     blank = datagram[:start] + bytes(end - start) + datagram[end:]
     key = localised(passphrase, datagram[slice(*where.engine)])
     return blank[:start] + hmac.digest(key, blank, "sha256")[:24] + blank[end:]
+
+
+ENGINE, AUTH_PASSPHRASE, PRIVACY_PASSPHRASE = b"\x80\x00\x1f\x88\x04hostile", "authpass123", "privpass123"
+
+
+@dataclass(frozen=True)
+class Secured:
+    """A v3 message of user ``twin`` by SHA-256 and AES-128, with whatever stands for its scoped PDU."""
+
+    message_id: int
+    scoped: bytes
+    engine: bytes = ENGINE
+    boots: int = 1
+    clock: int = 1000
+    flags: int = 3
+    user: bytes = b"twin"
+
+    def encoded(self) -> bytes:
+        salt, data = b"salt" * 2, self.scoped
+        if self.flags & 2:
+            iv = self.boots.to_bytes(4) + self.clock.to_bytes(4) + salt
+            context = Cipher(AES(localised(PRIVACY_PASSPHRASE, self.engine)[:16]), CFB(iv)).encryptor()
+            data = tlv(4, context.update(self.scoped) + context.finalize())
+        who = tlv(4, self.engine) + number(self.boots) + number(self.clock) + tlv(4, self.user)
+        security = tlv(0x30, who + tlv(4, bytes(24 * (self.flags & 1))) + tlv(4, salt if self.flags & 2 else b""))
+        head = tlv(0x30, number(self.message_id) + number(65507) + tlv(4, bytes((self.flags,))) + number(3))
+        whole = tlv(0x30, number(3) + head + tlv(4, security) + data)
+        return resigned(whole, AUTH_PASSPHRASE) if self.flags & 1 else whole
+
+
+def scoped(pdu: bytes, engine: bytes = ENGINE) -> bytes:
+    return tlv(0x30, tlv(4, engine) + tlv(4, b"") + pdu)
+
+
+def opened(datagram: bytes) -> Secured:
+    """The inverse of ``Secured.encoded`` for an honest message."""
+    where = security_of(datagram)
+    (_, head, _, data) = [(start, end) for _, start, end in elements(parts(datagram)[0])]
+    whole = parts(datagram)[0]
+    message_id, _, flags, _ = parts(whole[slice(*head)])
+    clocks = [int.from_bytes(datagram[slice(*place)]) for place in (where.boots, where.time)]
+    engine = datagram[slice(*where.engine)]
+    inner = whole[slice(*data)]
+    if flags[0] & 2:
+        iv = clocks[0].to_bytes(4) + clocks[1].to_bytes(4) + datagram[slice(*where.salt)]
+        context = Cipher(AES(localised(PRIVACY_PASSPHRASE, engine)[:16]), CFB(iv)).decryptor()
+        inner = context.update(inner) + context.finalize()
+    else:
+        inner = tlv(0x30, inner)
+    user = datagram[slice(*where.user)]
+    return Secured(int.from_bytes(message_id), inner, engine, clocks[0], clocks[1], flags[0], user)

@@ -19,7 +19,7 @@ import pytest
 from collectors.snmp.fast_engine import FastEngine
 from collectors.snmp.pysnmp_engine import PysnmpEngine
 from collectors.snmp.wire import Engine, Oid, Value, dotted
-from tests.bench.agents import V2C, Agents, Setup, devices
+from tests.bench.agents import V2C, V3, Agents, Setup, devices
 from tests.bench.recordings import Objects as Recorded
 from tests.bench.recordings import lines_of, objects_of, recordings, spread, write_encoded
 from tests.collectors.netsnmp import bulkwalk
@@ -34,7 +34,7 @@ ABSENT = pytest.param(None, marks=pytest.mark.skip(reason="no recordings beside 
 RECORDINGS = [pytest.param(path, id=path.name.partition(".")[0]) for path in recordings()] or [ABSENT]
 Objects = Mapping[Oid, Value]
 Walk = Callable[[Device], Objects]
-VERSIONS: list[tuple[SnmpV2c | SnmpV3, int]] = [(V2C, 1472)]
+VERSIONS: list[tuple[SnmpV2c | SnmpV3, int]] = [(V2C, 1472), (V3, 8000)]  # and how large their messages may be
 
 
 def by_engine(make: Callable[[], Engine], roots: tuple[Oid, ...] = ROOTS) -> Walk:
@@ -102,7 +102,13 @@ def test_pysnmp_reads_it_so_too(path: Path, tmp_path: Path) -> None:
         assert difference(OURS(asked(agents, V2C)), recorded) == []
 
 
-USERS: dict[str, SnmpV2c | SnmpV3] = {"v2c": SnmpV2c(Secret("public"))}
+AUTH, PRIVACY = Secret("authpass123"), Secret("privpass123")
+USERS: dict[str, SnmpV2c | SnmpV3] = {
+    "v2c": SnmpV2c(Secret("public")),
+    "v3 SHA-256 AES-128": SnmpV3("twin", "SHA-256", AUTH, "AES-128", PRIVACY),
+    "v3 MD5 DES": SnmpV3("old", "MD5", AUTH, "DES", PRIVACY),
+    "v3 SHA-512 without privacy": SnmpV3("newer", "SHA-512", AUTH),
+}
 
 
 @pytest.mark.parametrize("credentials", USERS.values(), ids=USERS.keys())
@@ -130,6 +136,6 @@ def agreeing(device: Device, roots: tuple[Oid, ...]) -> None:
 
 
 @pytest.mark.lab
-def test_the_routers_of_the_lab_are_read_alike(lab: Lab) -> None:
-    for access in lab.access()[:1]:
-        agreeing(lab_device(access, v3=False), ROUTER)
+@pytest.mark.parametrize("v3", [False, True], ids=["v2c", "v3"])
+def test_a_router_of_the_lab_is_read_alike(lab: Lab, v3: bool) -> None:
+    agreeing(lab_device(lab.access()[0], v3=v3), ROUTER)
