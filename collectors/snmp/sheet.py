@@ -133,10 +133,11 @@ def cells_of(wanted: Wanted, kind: ColumnType, sheet: Sheet) -> Cells:
     """The first source that has a value for a row gives it, as ``kind``."""
     found: list[Any] = [None] * len(sheet)
     gaps: Sequence[int] = range(len(sheet))
+    partial = wanted.unique or any(source.when for source in wanted.sources)
     used: list[Source] = []
     shared: dict[Any, list[int]] = {}
     for source in wanted.sources:
-        if used or source.when or wanted.unique:
+        if used or partial:
             gaps = _gaps(found, source, sheet)
         if not gaps and (len(sheet) or source.at):
             continue

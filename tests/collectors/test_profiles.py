@@ -51,7 +51,15 @@ def folder(tmp_path: Path, **files: str) -> Path:
 
 @pytest.mark.parametrize(
     ("object_id", "name"),
-    [("1.3.6.1.4.1.8072.3.2.10", "net-snmp"), ("1.3.6.1.4.1.9.1.1", "generic"), ("1.3", "generic")],
+    [
+        ("1.3.6.1.4.1.8072.3.2.10", "net-snmp"),
+        ("1.3.6.1.4.1.9.1.516", "cisco-ios"),
+        ("1.3.6.1.4.1.9.12.3.1.3.1084", "cisco-nxos"),
+        ("1.3.6.1.4.1.3902.3.100.614", "zte-zxr10-access"),
+        ("1.3.6.1.4.1.3902.3.100.6002.2", "zte-zxr10"),
+        ("1.3.6.1.4.1.99999.1", "generic"),
+        ("1.3", "generic"),
+    ],
 )
 def test_the_longest_prefix_chooses(profiles: ProfileSet, object_id: str, name: str) -> None:
     assert profiles.choose(parse_oid(object_id)).name == name

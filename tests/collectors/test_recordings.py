@@ -18,6 +18,7 @@ from collectors.profiles import ProfileSet, load_profiles
 from collectors.snmp.decode import Decoded, decode
 from collectors.snmp.memory import Memory
 from collectors.snmp.read import Reader
+from collectors.snmp.wire import parse_oid
 from tests.collectors.recorded import RecordedAgent
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c
 
@@ -26,6 +27,14 @@ RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "snmp"
 PROFILES = Path(__file__).parents[2] / "configs" / "profiles"
 DEVICE = Device("dut", "192.0.2.1", SnmpAccess(SnmpV2c(Secret("public"))))
 STATUS = ("", "up", "down", "testing", "unknown", "dormant", "notPresent", "lowerLayerDown")  # RFC 2863
+LINES = {
+    "processors": ("processor", ("processor", "load_percent")),
+    "memory_pools": ("memory_pool", ("pool", "used_bytes", "total_bytes")),
+    "sensors": ("sensor", ("sensor", "type", "value", "unit", "status", "interface", "low", "high")),
+    "ospf": ("ospf_neighbor", ("neighbor", "state")),
+    "isis": ("isis_neighbor", ("neighbor", "state")),
+    "bgp": ("bgp_peer", ("peer", "state", "remote_as")),
+}
 
 
 def play(recording: Path, profiles: ProfileSet) -> Decoded:
@@ -35,18 +44,20 @@ def play(recording: Path, profiles: ProfileSet) -> Decoded:
     return decode(DEVICE.name, reader.reading)
 
 
-def told(decoded: Decoded) -> dict[str, Any]:
+def told(decoded: Decoded, profiles: ProfileSet) -> dict[str, Any]:
     """A line each interface, sensor and so on: easily read, and compared with the recording, by people."""
-    assert decoded.observed
+    observed = decoded.observed
+    assert observed
     blocks = {block.kind: block.rows() for block in decoded.blocks}
+    profile = profiles.choose(parse_oid(observed.system_object_id), (), observed.system_description)
     lines: dict[str, Any] = {
-        "interfaces": _lines(map(_with_status, blocks["interface"]), "interface", "speed_bps", "admin", "oper"),
+        "profile": profile.name,
         "device": {k: v for k, v in blocks["device"][0].items() if k not in {"device", "at"}},
-        "ospf": _lines(blocks.get("ospf_neighbor", ()), "neighbor", "state"),
-        "lldp": [
-            f"{n.interface} | {n.system_name} | {n.port_id} | {n.port_description}" for n in decoded.observed.lldp
-        ],
-        "routes": decoded.observed.routes,
+        **{name: _lines(blocks.get(kind, ()), *fields) for name, (kind, fields) in LINES.items()},
+        "interfaces": _lines(map(_with_status, blocks["interface"]), "interface", "speed_bps", "admin", "oper"),
+        "bundles": [f"{bundle.name} | {', '.join(bundle.members)}" for bundle in observed.bundles],
+        "neighbors": [f"{n.interface} | {n.system_name} | {n.port_id} | {n.port_description}" for n in observed.lldp],
+        "routes": observed.routes,
         "flags": list(decoded.flags),
     }
     return {name: value for name, value in lines.items() if value}
@@ -57,7 +68,13 @@ def _with_status(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lines(rows: Iterable[Mapping[str, Any]], *fields: str) -> list[str]:
-    return [" | ".join(str(row.get(field, "-")) for field in fields) for row in rows]
+    return [" | ".join(_said(row.get(field)) for field in fields) for row in rows]
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 @pytest.mark.parametrize("device", sorted(path.parent.name for path in CASES.glob("*/expected.json")))
@@ -65,7 +82,7 @@ def test_a_recording_gives_what_it_holds(device: str, profiles: ProfileSet) -> N
     recording = RECORDINGS / f"{device}.snmprec.bz2"
     if not recording.exists():
         pytest.skip(f"no {recording.name} in ../shared/data/snmp")
-    assert told(play(recording, profiles)) == json.loads((CASES / device / "expected.json").read_text())
+    assert told(play(recording, profiles), profiles) == json.loads((CASES / device / "expected.json").read_text())
 
 
 def write_expected() -> None:
@@ -74,7 +91,7 @@ def write_expected() -> None:
     for recording in sorted(RECORDINGS.glob("*.snmprec.bz2")):
         folder = CASES / recording.name.removesuffix(".snmprec.bz2")
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(told(play(recording, profiles)), indent=1, ensure_ascii=False)
+        text = json.dumps(told(play(recording, profiles), profiles), indent=1, ensure_ascii=False)
         (folder / "expected.json").write_text(text + "\n")
 
 
