@@ -31,7 +31,7 @@ def accepted(blocks: Sequence[Block]) -> dict[str, Block]:
         by_kind[block.kind].append(_finite(block))
     joined = (concat(parts) for parts in by_kind.values())
     kept = ((block, measured(block)) for block in joined)
-    return {block.kind: block.take(rows) for block, rows in kept if rows.any()}
+    return {b.kind: b if rows.all() else b.take(rows) for b, rows in kept if rows.any()}
 
 
 def measured(block: Block) -> npt.NDArray[np.bool_]:
