@@ -273,12 +273,10 @@ class UserSecurity:
         if len(pdu.names) != 1:
             return MalformedError("a report that says nothing")
         name = pdu.names[0]
+        if name == NOT_IN_TIME_WINDOW and not parts.is_signed:
+            return MalformedError("an unsigned report of the time")
         if name == NOT_IN_TIME_WINDOW:
-            return (
-                AskAgainError("auth", "not in the agent's time window")
-                if parts.is_signed
-                else MalformedError("an unsigned report of the time")
-            )
+            return AskAgainError("auth", "not in the agent's time window")
         if name == UNKNOWN_ENGINE:
             if parts.is_signed or parts.engine_id == self._known_peer.engine_id:
                 return PollError("error", "the agent does not know its own engine-id")
