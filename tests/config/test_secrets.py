@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import assume, given, settings
@@ -197,3 +198,19 @@ def test_redacted_xml_stays_well_formed() -> None:
 def test_a_short_key_is_refused() -> None:
     with pytest.raises(ValueError, match="16 bytes"):
         redact("enable secret one", b"short")
+
+
+HOSTILE = {
+    "tags without end": "<password><![CDATA[" * 20_000,
+    "keys without end": "-----BEGIN PRIVATE KEY-----\n x " * 20_000,
+    "a line of servers": "server " * 100_000,
+    "a password of spaces": "password x" + " " * 200_000 + "y",
+    "a key of spaces": "-----BEGIN PRIVATE KEY-----\na" + " " * 200_000 + "b",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_no_text_takes_more_than_its_length_in_time(text: str) -> None:
+    began = time.process_time()
+    redact(text, KEY)
+    assert time.process_time() - began < 10

@@ -105,12 +105,20 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, config=STRICT)
+class ConfigsSettings:
+    """Configuration text that another tool fetched: a folder or git repository, in its layout."""
+
+    path: str
+    layout: Literal["oxidized", "rancid"]
+
+
+@dataclass(frozen=True, config=STRICT)
 class CollectSettings:
     """How often devices are asked. ``full_every``: topology and configuration; ``every``: counters.
 
     ``spread``: over which share of ``every`` the devices' polls are spread; ``snmp_engine``: ``pysnmp`` is the slow
     reference; ``metrics``: ADDRESS:PORT at which the running collector tells how it is (Prometheus text); none unless
-    asked for.
+    asked for; ``configs``: where another tool puts configuration text.
     """
 
     every: Duration = timedelta(seconds=60)
@@ -120,6 +128,7 @@ class CollectSettings:
     spread: float = Field(default=0.8, ge=0, le=1)
     snmp_engine: Literal["fast", "pysnmp"] = "fast"
     metrics: ListenAddress | None = None
+    configs: ConfigsSettings | None = None
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -7,6 +7,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from collectors.pace import Policer
@@ -18,6 +19,7 @@ from collectors.snmp.pysnmp_engine import PysnmpEngine
 from collectors.snmp.traps import Allowance, Deliver, TrapReceiver, senders_of
 from collectors.snmp.wire import Engine
 from models.registry import Registry
+from twin.app.folderconfigs import FolderReport, import_folder
 from twin.app.inventory import resolve_secret
 from twin.app.settings import Settings, TrapSettings, host_and_port, packaged_configs
 from twin.app.trapping import InterfaceNames, engine_identity
@@ -153,6 +155,14 @@ def trap_receiver_of(
         interface=InterfaceNames(reader),
         allowance=Allowance(Policer(chosen.per_second, chosen.burst)),
     )
+
+
+def folder_of(settings: Settings, devices: Sequence[Device], store: Store) -> Callable[[], FolderReport] | None:
+    """What reads configuration text into the store; None if the settings name no folder."""
+    section = settings.file.collect.configs
+    if section is None:
+        return None
+    return partial(import_folder, settings.at(section.path), section.layout, devices, store, hashing_key(settings))
 
 
 def registry_of(settings: Settings) -> Registry:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 MARK = "hashed:"
 _TYPES = r"(?:(?:\d{1,2}|encrypted|clear|cipher|simple|plain|plaintext|irreversible-cipher|sha512|level \d+)\s+)*"
 _WORD = r'(?P<secret>"[^"\n]*"|[^\s;"]+)'
-_REST = r"(?P<secret>\S.*?)(?=\s*$)"
+_REST = r"(?P<secret>\S(?:.*\S)?)(?=\s*$)"
 
 # lines that only describe: words such as "password" mean nothing in them
 PLAIN_LINES = re.compile(r"^\s*(?:set\s.*\s)?(?:description|remark|banner)\s", re.IGNORECASE)
@@ -23,7 +23,7 @@ TO_END_OF_LINE = (
     r"\b(?:password|passwd|secret|passphrase|shared-secret|pre-shared-secret)\s+" + _TYPES,
     r"\b(?:key-string|authentication-key|md5-key|encrypted-password|plain-text-password|simple-password)\s+" + _TYPES,
     r"\bmessage-digest-key\s+\d+\s+(?:md5\s+)?" + _TYPES,
-    r"\b(?:tacacs|radius|tacacs-server|radius-server|aaa|server|server-private)\b.*?\bkey\s+" + _TYPES,
+    r"\b(?:tacacs|radius|tacacs-server|radius-server|aaa|server|server-private)\b.{0,200}?\bkey\s+" + _TYPES,
     r"\bcrypto isakmp key\s+" + _TYPES,
     r"\bpre-shared-key\s+(?:(?:local|remote|ascii-text|hexadecimal|address \S+ key)\s+)*" + _TYPES,
     r"\bkey\s+(?:[05678]|hex|ascii)\s+",
@@ -72,14 +72,15 @@ _NOT_A_NUMBER = r"(?!\s*\d{1,3}\s*<)"
 
 def _xml(names: tuple[str, ...], unless: str) -> re.Pattern[str]:
     start = rf"<(?P<tag>(?:[\w-]+:)?(?:{'|'.join(names)}))(?:\s[^<>]*)?>"
-    secret = rf"{unless}(?P<secret><!\[CDATA\[.*?\]\]>|[^<]*[^<\s][^<]*)"
+    secret = rf"{unless}(?P<secret><!\[CDATA\[(?:(?!<(?P=tag)[\s>]).){{0,4096}}?\]\]>|[^<]*[^<\s][^<]*)"
     return re.compile(rf"(?P<before>{start}){secret}(?=</(?P=tag)\s*>)", re.IGNORECASE | re.DOTALL)
 
 
 _XML = (_xml(XML_ELEMENTS, _NOT_BOOLEAN), _xml(XML_KEYS, _NOT_BOOLEAN + _NOT_A_NUMBER))
+_PEM_WORD = r"(?:(?!-----(?:BEGIN|END) )\S)+"
 _PEM = re.compile(
-    r"(?P<before>-----BEGIN [A-Z ]*PRIVATE KEY-----\s*)(?P<secret>\S.*?)(?=\s*-----END [A-Z ]*PRIVATE KEY-----)",
-    re.DOTALL,
+    rf"(?P<before>-----BEGIN [A-Z ]*PRIVATE KEY-----\s*)(?P<secret>{_PEM_WORD}(?:\s+{_PEM_WORD})*)"
+    r"(?=\s*-----END [A-Z ]*PRIVATE KEY-----)"
 )
 _XML_COMMUNITY = re.compile(r"(?P<before><community>\s*<name>)(?P<secret>[^<]+)(?=</name>)")
 

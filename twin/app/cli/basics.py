@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command()(init)
     app.command()(check)
     app.command(name="import")(import_history)
+    app.command(name="import-configs")(import_configs)
     app.command()(jobs)
     app.add_typer(store_app, name="store")
 
@@ -100,6 +102,51 @@ def import_history(
         store.write([block])
     span = f"{block.at.min()} to {block.at.max()} UTC"
     screen().out.print(f"imported {len(block):,} rows of {len(set(block.keys['device']))} devices, {span}")
+
+
+class ConfigLayout(StrEnum):
+    """How a folder of configuration text is laid out."""
+
+    OXIDIZED = "oxidized"
+    RANCID = "rancid"
+
+
+def import_configs(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder or git repository. [default: collect.configs of the settings]")
+    ] = None,
+    layout: Annotated[ConfigLayout | None, typer.Option(help="Whose layout it has. [default: settings]")] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring configuration text that Oxidized or RANCID has fetched, once; nettwin collect does so by itself.
+
+    Files are matched to the devices of the devices file by name or address. What can't be used is told, a line each.
+    The exit code is 1 when no device had a text.
+    """
+    from twin.app.folderconfigs import import_folder
+    from twin.app.inventory import read_entries
+    from twin.app.wiring import hashing_key, store_of
+
+    chosen, show = settings_of(settings), screen()
+    section = chosen.file.collect.configs
+    chosen_layout = layout.value if layout else section.layout if section else None
+    path = folder or (chosen.at(section.path) if section else None)
+    if path is None or chosen_layout is None:
+        raise UsageError("say which FOLDER and which --layout, or set collect.configs in the settings")
+    entries = read_entries(chosen.at(chosen.file.devices)).devices
+    with store_of(chosen) as store:
+        report = import_folder(path, chosen_layout, entries, store, hashing_key(chosen))
+    if as_json:
+        show.json(to_json(report))
+    else:
+        for remark in report.remarks:
+            show.warn(remark)
+        for document in report.changed:
+            show.note(f"changed: {document}")
+        show.out.print(f"configuration text of {report.read} of {len(entries)} devices, {len(report.changed)} new")
+    if not report.read:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def jobs(

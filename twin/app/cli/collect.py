@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from twin.app.collecting import RoundReport
     from twin.app.collector import Collector
     from twin.app.collector_status import CollectorStatus
+    from twin.app.folderconfigs import FolderReport
     from twin.app.settings import Settings
     from twin.vocab.events import Event
     from twin.vocab.inventory import Device
@@ -97,7 +98,7 @@ def _inventory(chosen: Settings, names: list[str] | None, mine: Shard) -> Sequen
 
 def _once(chosen: Settings, inventory: Sequence[Device], *, as_json: bool) -> None:
     from twin.app.collecting import run_round
-    from twin.app.wiring import hashing_key, poller_of, store_of
+    from twin.app.wiring import folder_of, hashing_key, poller_of, store_of
 
     seen: set[str] = set()
     tally = Tally(screen(), as_json)
@@ -109,6 +110,9 @@ def _once(chosen: Settings, inventory: Sequence[Device], *, as_json: bool) -> No
 
         with Stop():
             report = run_round(poller, inventory, store, hashing_key(chosen), full=True, progress=count)
+        folder = folder_of(chosen, inventory, store)
+        if folder is not None:
+            tally.folder(folder())
         steps.finish(f"{report.samples:,} values from {report.devices} devices in {report.seconds:.1f} s")
     for failure in report.failures:
         tally.heard(failure)
@@ -124,8 +128,9 @@ def _for_ever(
     from collectors.watch import Nudges, Timing
     from twin.app.collector import Collector
     from twin.app.collector_status import served, status_file
+    from twin.app.folderconfigs import Background
     from twin.app.trapping import worth_a_poll
-    from twin.app.wiring import data_of, hashing_key, poller_of, store_of, trap_receiver_of
+    from twin.app.wiring import data_of, folder_of, hashing_key, poller_of, store_of, trap_receiver_of
 
     timing = Timing(
         Pace(time.monotonic(), interval, full_every),
@@ -163,6 +168,9 @@ def _for_ever(
             collector.heard(result)
             tally.heard(result)
 
+        folder = folder_of(chosen, inventory, store)
+        if folder is not None:
+            stack.enter_context(Background(folder, interval * full_every, tally.folder, tally.trouble))
         deliver = _with_status(collector, status_file(data_of(chosen), str(mine)), tally)
         poller.watch(
             inventory,
@@ -195,6 +203,13 @@ class Tally:
 
     def happened(self, event: Event) -> None:
         self.note(f"{event.device}: {event.event} {event.subject}".rstrip())
+
+    def folder(self, report: FolderReport | None) -> None:
+        """Say what came of configuration text from elsewhere."""
+        for remark in report.remarks if report else ():
+            self._show.warn(remark)
+        for document in report.changed if report else ():
+            self.note(f"changed: {document}")
 
     def trouble(self, text: str) -> None:
         self._show.error(text)
