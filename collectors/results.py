@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -44,10 +44,14 @@ class Polled:
 
 @dataclass(frozen=True)
 class Round:
-    """One round: when it began (UTC), and per device what each protocol gave."""
+    """One round: when it began (UTC), and per device what each protocol gave.
+
+    The results aren't shown: asyncio.Runner has a finished task written out, result and all, each time it sets SIGINT's
+    handler (2.5 ms for each device's arrays).
+    """
 
     at: np.datetime64
-    results: Mapping[str, tuple[Polled | Failed, ...]]
+    results: Mapping[str, tuple[Polled | Failed, ...]] = field(repr=False)
 
     def blocks(self) -> list[Block]:
         """All samples, one block a kind, and a ``poll`` block with a row for each device and protocol."""
