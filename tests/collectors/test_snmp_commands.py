@@ -184,3 +184,105 @@ def test_what_can_not_be_done_is_one_clear_line(
     assert done.returncode == code
     assert re.search(complaint, line)
     assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("engine", ["fast", "pysnmp"])
+@pytest.mark.parametrize("device", ["box", "safe"])
+def test_get_shows_name_type_and_value(nettwin: Nettwin, site: Path, device: str, engine: str) -> None:
+    words = ["sysName", "1.3.6.1.2.1.2.2.1.8.1", "IF-MIB::ifType.1", "--json", "--engine", engine]
+    done = nettwin("snmp", "get", device, *words, settings=site)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    name, status = rows["sysName.0"], rows["ifOperStatus.1"]
+    assert (name["oid"], name["type"], name["value"], name["text"]) == (
+        "1.3.6.1.2.1.1.5.0",
+        "DisplayString",
+        b"box".hex(),
+        "box",
+    )
+    assert (status["type"], status["value"], status["text"]) == ("Integer32", 1, "up (1)")
+    assert rows["ifType.1"]["text"] == "softwareLoopback (24)"
+
+
+def test_get_says_what_the_device_does_not_have(nettwin: Nettwin, site: Path) -> None:
+    done = nettwin("snmp", "get", "box", "sysName", "ifOperStatus.999999", settings=site)
+    assert done.returncode == 0
+    assert "box has no ifOperStatus.999999" in done.stderr
+    assert nettwin("snmp", "get", "box", "ifOperStatus.999999", settings=site).returncode == 1
+
+
+@pytest.mark.parametrize("engine", ["fast", "pysnmp"])
+def test_walk_shows_everything_below_in_order(nettwin: Nettwin, site: Path, engine: str) -> None:
+    done = nettwin("snmp", "walk", "safe", "system", "--json", "--engine", engine, settings=site)
+    assert done.returncode == 0
+    rows = json.loads(done.stdout)
+    oids = [parse_oid(row["oid"]) for row in rows]
+    assert oids == sorted(oids)
+    assert len(rows) > 8
+    assert {row["name"]: row["text"] for row in rows}["sysName.0"] == "box"
+
+
+def test_walk_of_a_single_object_is_that_object(nettwin: Nettwin, site: Path) -> None:
+    done = nettwin("snmp", "walk", "box", "sysName.0", settings=site)
+    assert done.returncode == 0
+    assert re.search(r"sysName\.0 .*box", done.stdout)
+
+
+def test_walk_asks_an_address_with_a_credential(nettwin: Nettwin, site: Path) -> None:
+    done = nettwin("snmp", "walk", "localhost", "ifName", "--credential", "old", settings=site)
+    assert done.returncode == 0
+    assert "ifName.1" in done.stdout
+
+
+def test_walk_says_when_it_is_cut(nettwin: Nettwin, site: Path) -> None:
+    done = nettwin("snmp", "walk", "box", "system", "--most", "3", "--json", settings=site)
+    assert done.returncode == 0
+    assert len(json.loads(done.stdout)) == 3
+    assert "not all: " in done.stderr
+
+
+NOT_ASKED = [
+    (["walk", "box", "ifOperStatsu"], 2, "no object is named 'ifOperStatsu'; did you mean ifOperStatus"),
+    (["walk", "box", "ospfNbrTable"], 1, "box: has nothing at ospfNbrTable or below it"),
+    (["walk", "gone", "ifName"], 1, "gone (127.0.0.1): silent"),
+    (["walk", "192.0.2.9", "ifName"], 2, "lists no device 192.0.2.9; an address needs --credential"),
+    (["get", "192.0.2.9", "ifName", "-c", "none"], 2, "credentials.snmp has no 'none'"),
+    (["walk", "box", "ifName", "--within", "soon"], 2, "'soon' is not a duration"),
+    (["translate", "nothingLikeThis"], 2, "no object is named 'nothingLikeThis'"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "line"), NOT_ASKED, ids=[" ".join(r[0]) for r in NOT_ASKED])
+def test_asking_is_refused_in_one_line(nettwin: Nettwin, site: Path, words: list[str], code: int, line: str) -> None:
+    done = nettwin("snmp", *words, settings=site)
+    assert done.returncode == code
+    (told,) = [said for said in done.stderr.splitlines() if said.startswith("nettwin: ")]
+    assert line in told
+    assert done.stdout == ""
+
+
+def test_translate_goes_both_ways_and_reads_mib_modules(nettwin: Nettwin, site: Path) -> None:
+    (site.parent / "mibs").mkdir()
+    (site.parent / "mibs" / "ACME-MIB.txt").write_text(
+        "ACME-MIB DEFINITIONS ::= BEGIN\nIMPORTS enterprises, OBJECT-TYPE FROM SNMPv2-SMI;\n"
+        "acme OBJECT IDENTIFIER ::= { enterprises 99999 }\n"
+        "acmeDoor OBJECT-TYPE SYNTAX INTEGER { open(1), shut(2) } MAX-ACCESS read-only\n"
+        ' STATUS current DESCRIPTION "a door" ::= { acme 4 }\nEND\n'
+    )
+    site.write_text("schema_version: 1\ndata: data\nmibs: [mibs]\n")
+    done = nettwin(
+        "snmp", "translate", "1.3.6.1.4.1.99999.4.0", "acmeDoor", "IF-MIB::linkDown", "--json", settings=site
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == [
+        {"name": "acmeDoor.0", "oid": "1.3.6.1.4.1.99999.4.0", "type": "Integer32", "values": "open (1), shut (2)"},
+        {"name": "acmeDoor", "oid": "1.3.6.1.4.1.99999.4", "type": "Integer32", "values": "open (1), shut (2)"},
+        {"name": "linkDown", "oid": "1.3.6.1.6.3.1.1.5.3", "type": "notification", "values": ""},
+    ]
+
+
+def test_a_folder_of_mib_modules_must_be_there(nettwin: Nettwin, site: Path) -> None:
+    site.write_text("schema_version: 1\nmibs: [nowhere]\n")
+    done = nettwin("snmp", "translate", "sysName", settings=site)
+    assert done.returncode == 2
+    assert "nowhere: is no folder of MIB modules" in done.stderr

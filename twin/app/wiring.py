@@ -16,6 +16,7 @@ from collectors.rounds import Limits, Poller
 from collectors.snmp.fast_engine import FastEngine
 from collectors.snmp.names import Names, read_names
 from collectors.snmp.pysnmp_engine import PysnmpEngine
+from collectors.snmp.smi import read_folders
 from collectors.snmp.traps import Allowance, Deliver, TrapReceiver, senders_of
 from collectors.snmp.wire import Engine
 from models.registry import Registry
@@ -32,6 +33,7 @@ from twin.whatif.policies import Policies
 
 NETCONF_THREADS = 16
 KEY_OCTETS = 32
+SYSTEM_MIBS = Path("/usr/share/snmp/mibs")
 
 
 def data_of(settings: Settings) -> Path:
@@ -133,9 +135,15 @@ def poller_of(settings: Settings) -> Poller:
     return Poller(profiles_of(settings), limits=limits, engine=engine_of(settings))
 
 
-def names_of(_settings: Settings) -> Names:
-    """What objects of SNMP are called."""
-    return read_names(packaged_configs() / "objects.tsv")
+def names_of(settings: Settings) -> Names:
+    """What objects of SNMP are called: the packaged table, then the MIB modules in the settings' folders.
+
+    Raises:
+        UsageError: the settings name a folder that is none.
+    """
+    packaged = read_names(packaged_configs() / "objects.tsv")
+    folders = [settings.at(folder) for folder in settings.file.mibs]
+    return read_folders([*folders, *([SYSTEM_MIBS] if SYSTEM_MIBS.is_dir() else [])], packaged)
 
 
 def trap_receiver_of(
