@@ -79,6 +79,8 @@ def _unplaced(heard: Heard) -> Iterator[_Flag]:
 def _renamed(interfaces: Interfaces) -> Iterator[str]:
     for name, count in interfaces.renamed.items():
         yield f"interfaces: {count} are named {name!r}: called by their description"
+    for name, count in interfaces.outlived.items():
+        yield f"interfaces: {count} are named {name!r}: the one that is up is meant"
 
 
 def _observed(device: str, interfaces: Interfaces, reading: Reading) -> ObservedDevice:

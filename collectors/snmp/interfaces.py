@@ -1,7 +1,7 @@
 """Pure: the interface table as read -> samples, and how other tables find an interface.
 
-An interface is named by ifName (ifDescr where that is empty or shared), never by ifIndex. One whose names are all
-shared with others names no series: it is left out.
+An interface is named by ifName (ifDescr where that is empty or shared), never by ifIndex. Of those whose names are all
+shared with others the only one that is up keeps the name; otherwise they name no series and are left out.
 """
 
 from __future__ import annotations
@@ -54,7 +54,12 @@ class Interfaces:
         """Names that several interfaces have, and how many of those have no name of their own."""
         names = self.table.columns.get("name", ())
         counts = {name: sum(names[row] is None for row in rows) for name, rows in self.table.shared.items()}
-        return {name: count for name, count in counts.items() if count}
+        return {name: count for name, count in counts.items() if count and name not in self.outlived}
+
+    @property
+    def outlived(self) -> dict[str, int]:
+        """Names that several interfaces have of which one is up and keeps it, and how many those are."""
+        return {name: len(rows) for name, rows in self.table.shared.items() if self.by_name.get(name) in rows}
 
     @property
     def renamed(self) -> dict[str, int]:
@@ -103,11 +108,29 @@ def interfaces_of(reading: Reading) -> Interfaces:
     table = next(iter(reading.tables_of("interface")), None)
     if table is None:
         return Interfaces(TableRead("interfaces", "interface", (), {}, {}))
-    names = table.columns["name"]
+    names = _names(table)
     if None not in names:
         return Interfaces(table, range(len(names)), names)
     rows = [row for row, name in enumerate(names) if name is not None]
     return Interfaces(table, rows, [names[row] for row in rows])
+
+
+def _names(table: TableRead) -> Sequence[Any]:
+    """Of those whose names are all shared, the only one that is administratively up keeps the name.
+
+    Agents may go on showing an interface that is no more beside the one that was made in its place (net-snmp does for
+    five minutes); its ifIndex in the samples says which of the two they are of.
+    """
+    names: list[Any] = list(table.columns["name"])
+    status = table.numbers.get("admin_status")
+    if status is None:
+        return names
+    for name, rows in table.shared.items():
+        nameless = [row for row in rows if names[row] is None]
+        up = [row for row in nameless if status.valid[row] and status.values[row] == 1]
+        if len(up) == 1 and name not in names:
+            names[up[0]] = name
+    return names
 
 
 def interface_block(device: str, interfaces: Interfaces, uptime_cs: int | None) -> Block | None:

@@ -45,13 +45,20 @@ def write(lab: LabPlan, secrets: keys.Keys) -> list[stages.Namespace]:
     tree = cgroups.hierarchy()
     namespaces: list[stages.Namespace] = []
     for router in lab.routers.values():
-        groups = cgroups.make(lab.name, router.name, tree)
-        meters = cgroups.meters(lab.name, router.name, tree)
-        _write_router(lab, router, secrets, meters)
-        services = netconf.steps(_write_netconf(lab, router, secrets))
-        namespaces.append(stages.router_namespace(router, groups, meters, services))
-        namespaces.append(stages.host_namespace(router))
+        cgroups.make(lab.name, router.name, tree)
+        _write_router(lab, router, secrets, cgroups.meters(lab.name, router.name, tree))
+        _write_netconf(lab, router, secrets)
+        namespaces += namespaces_of(lab, router)
     return [the_agent(lab, secrets), *namespaces]
+
+
+def namespaces_of(lab: LabPlan, router: RouterPlan) -> tuple[stages.Namespace, stages.Namespace]:
+    """A router whose files are written, and its hosts, as the launcher is told."""
+    tree = cgroups.hierarchy()
+    groups = cgroups.make(lab.name, router.name, tree)
+    meters = cgroups.meters(lab.name, router.name, tree)
+    services = netconf.steps(netconf_directory(lab, router))
+    return stages.router_namespace(router, groups, meters, services), stages.host_namespace(router)
 
 
 def _write_router(lab: LabPlan, router: RouterPlan, secrets: keys.Keys, meters: dict[str, cgroups.Meter]) -> None:
@@ -84,18 +91,20 @@ def _write_secret_files(lab: LabPlan, router: RouterPlan, secrets: keys.Keys, me
     keys.write_private(d / "snmp" / "snmp.conf", f"defCommunity {known['local_community'].reveal()}\n")
 
 
-def _write_netconf(lab: LabPlan, router: RouterPlan, secrets: keys.Keys) -> Path:
+def netconf_directory(lab: LabPlan, router: RouterPlan) -> Path:
     """Outside the router's own directory, which is FRR's: sshd wants root's all the way."""
-    directory = lab.directory / "netconf" / router.name
+    return lab.directory / "netconf" / router.name
+
+
+def _write_netconf(lab: LabPlan, router: RouterPlan, secrets: keys.Keys) -> None:
     client_key = secrets.ssh_key.with_suffix(".pub").read_text(encoding="ascii").strip()
     netconf.write_files(
-        directory,
+        netconf_directory(lab, router),
         router.management.ip,
         device_config(lab, router.name),
         client_key=client_key,
         host_key=secrets.host_key,
     )
-    return directory
 
 
 def the_agent(lab: LabPlan, secrets: keys.Keys) -> stages.Namespace:

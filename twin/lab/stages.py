@@ -14,6 +14,7 @@ from twin.lab.texts import IFTABLE_CACHE_TIMEOUT, sysctls
 
 FRR = "/usr/lib/frr"
 FRR_TEMPORARY = "/var/tmp"  # noqa: S108 - where FRR keeps crash logs; each router is given its own
+AGENT_PID = "snmpd.pid"
 _WITH_SNMP = {"zebra", "ospfd", "bgpd", "ospf6d", "isisd"}
 
 
@@ -55,7 +56,6 @@ def router_namespace(
     """A router: links up, agents and FRR, its configuration; ``services`` (LLDP, NETCONF) last."""
     d = router.directory
     links = [_step(d, ["ip", "-batch", f"{d}/links"]), _step(d, ["tc", "-batch", f"{d}/rates"])]
-    agent = _step(d, ["snmpd", "-C", "-c", f"{d}/snmpd.conf", "-p", f"{d}/snmpd.pid", "-Lf", f"{d}/snmpd.log"])
     return Namespace(
         name=router.name,
         namespace=router.namespace,
@@ -65,12 +65,17 @@ def router_namespace(
         sysctls=sysctls(router),
         stages=[
             links[:1],
-            [links[1], agent, _daemon(router, "zebra")],
+            [links[1], _agent(router), _daemon(router, "zebra")],
             [_daemon(router, name) for name in router.daemons[1:]],
             [_step(d, ["vtysh", "--vty_socket", str(d), "-f", f"{d}/frr.conf"]), _cache(router), _lldpd(router)],
             services,
         ],
     )
+
+
+def agent_stages(router: RouterPlan) -> tuple[tuple[Step, ...], ...]:
+    """The router's SNMP agent alone."""
+    return ((_agent(router),), (_cache(router),))
 
 
 def host_namespace(router: RouterPlan) -> Namespace:
@@ -107,6 +112,11 @@ def _daemon(router: RouterPlan, name: str) -> Step:
     options = ["-d", "-f", "/dev/null", "-z", f"{d}/zserv.api", "--vty_socket", str(d), "-i", f"{d}/{name}.pid"]
     module = ["-M", "snmp"] if name in _WITH_SNMP else []
     return _step(d, [f"{FRR}/{name}", *options, "-P", "0", *module, "--log", f"file:{d}/frr.log"])
+
+
+def _agent(router: RouterPlan) -> Step:
+    d = router.directory
+    return _step(d, ["snmpd", "-C", "-c", f"{d}/snmpd.conf", "-p", f"{d}/{AGENT_PID}", "-Lf", f"{d}/snmpd.log"])
 
 
 def _cache(router: RouterPlan) -> Step:

@@ -9,7 +9,7 @@ from pathlib import Path
 from twin.config.frr import Extras, render
 from twin.lab.cgroups import MEMORY_LIMIT, Meter
 from twin.lab.keys import V3_USER
-from twin.lab.plan import EDGE, HELLO_S, HOST, MANAGEMENT, LabPlan, RouterPlan, device_config
+from twin.lab.plan import EDGE, HELLO_S, HOST, MANAGEMENT, LabPlan, RouterPlan, Wire, device_config
 from twin.vocab.inventory import Secret
 
 IFTABLE_CACHE_TIMEOUT = "1.3.6.1.4.1.8072.1.5.3.1.2.1.3.6.1.2.1.2.2"  # nsCacheTimeout.ifTable
@@ -142,13 +142,13 @@ def lldpd_conf() -> str:
 def router_links(router: RouterPlan) -> str:
     """``ip -batch`` inside the router's namespace; FRR adds the addresses of all but ``mgmt``."""
     lines = ["link set lo up", f"addr add {router.management} dev {MANAGEMENT}", f"link set {MANAGEMENT} up"]
-    lines += [f"link set {wire.name} alias to-{wire.peer} mtu {wire.mtu} up" for wire in router.wires]
+    lines += [wire_up(wire) for wire in router.wires]
     return "\n".join([*lines, f"link set {EDGE} alias hosts up", ""])
 
 
 def router_rates(router: RouterPlan) -> str:
     """``tc -batch`` inside the router's namespace."""
-    return "".join(_cap(w.name, w.capacity_bps) for w in router.wires) + _cap(EDGE, router.edge_capacity_bps)
+    return "".join(map(cap, router.wires)) + _cap(EDGE, router.edge_capacity_bps)
 
 
 def host_links(router: RouterPlan) -> str:
@@ -175,16 +175,39 @@ def root_links(lab: LabPlan) -> str:
     lines = [f"link add {lab.bridge} type bridge", f"addr add {lab.gateway} dev {lab.bridge}"]
     lines += [f"link set {lab.bridge} up"]
     for router in lab.routers.values():
-        lines += [f"netns add {router.namespace}", f"netns add {router.host_namespace}"]
-        lines.append(f"link add {router.veth} type veth peer name {MANAGEMENT} netns {router.namespace}")
-        lines.append(f"link set {router.veth} master {lab.bridge} up")
-        lines.append(_pair(EDGE, router.namespace, HOST, router.host_namespace))
+        lines += own_links(lab, router)
     for router in lab.routers.values():
         for wire in router.wires:
             peer = lab.routers[wire.peer]
             if (router.index, wire.name) < (peer.index, wire.peer_interface):
-                lines.append(_pair(wire.name, router.namespace, wire.peer_interface, peer.namespace))
+                lines.append(wire_pair(lab, router, wire))
     return "\n".join([*lines, ""])
+
+
+def own_links(lab: LabPlan, router: RouterPlan) -> list[str]:
+    """A router's and its hosts' namespaces, and all of their veth pairs but those of wires."""
+    return [
+        f"netns add {router.namespace}",
+        f"netns add {router.host_namespace}",
+        f"link add {router.veth} type veth peer name {MANAGEMENT} netns {router.namespace}",
+        f"link set {router.veth} master {lab.bridge} up",
+        _pair(EDGE, router.namespace, HOST, router.host_namespace),
+    ]
+
+
+def wire_pair(lab: LabPlan, router: RouterPlan, wire: Wire) -> str:
+    """Both ends of a wire."""
+    return _pair(wire.name, router.namespace, wire.peer_interface, lab.routers[wire.peer].namespace)
+
+
+def wire_up(wire: Wire) -> str:
+    """One end of a wire, inside its router's namespace."""
+    return f"link set {wire.name} alias to-{wire.peer} mtu {wire.mtu} up"
+
+
+def cap(wire: Wire) -> str:
+    """``tc -batch``: no faster than the wire."""
+    return _cap(wire.name, wire.capacity_bps)
 
 
 def _pair(a: str, a_namespace: str, b: str, b_namespace: str) -> str:
