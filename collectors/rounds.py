@@ -123,7 +123,13 @@ class Poller:
             UsageError: two devices have one name, or a device names a profile that does not exist.
         """
         self._refuse(devices)
-        return self._runner.run(self._round(devices, full, progress))
+        taken: list[Round] = []
+
+        async def run() -> None:  # asyncio.Runner writes out what the task returns when it looks at SIGINT's handler
+            taken.append(await self._round(devices, full, progress))
+
+        self._runner.run(run())
+        return taken[0]
 
     def watch(
         self,

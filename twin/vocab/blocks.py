@@ -62,7 +62,7 @@ def _int64(value: Any) -> int:
     return number - 2**64 if number >= 2**63 else number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Block:
     """Samples of one kind: key columns (text), UTC time (datetime64[us]) and measured columns, all of length n.
 
@@ -76,6 +76,10 @@ class Block:
 
     def __len__(self) -> int:
         return len(self.at)
+
+    def __repr__(self) -> str:
+        """Brief: writing out the arrays of thousands of blocks takes longer than collecting them."""
+        return f"<{len(self)} rows of {self.kind}: {', '.join(self.fields)}>"
 
     def take(self, rows: Array) -> Block:
         """The rows named by an index or boolean array, in its order."""
