@@ -166,6 +166,7 @@ def _table_faults(where: Where, table: Table) -> Complaints:
     yield from _index_faults((*where, "index"), table)
     yield from _helper_faults((*where, "helpers"), table)
     yield from _entry_faults(where, table)
+    yield from _port_faults((*where, "columns", "interface"), table)
     if table.subject == "sensor":
         yield from _sensor_faults(where, table)
 
@@ -224,6 +225,13 @@ def _is_slip(entry: Oid, other: Oid) -> bool:
         return any(longer[:i] + longer[i + 1 :] == shorter for i in range(len(longer)))
     differ = [i for i, (a, b) in enumerate(zip(entry, other, strict=False)) if a != b]
     return len(entry) == len(other) and len(differ) == 1 and differ[0] < len(entry) - 3
+
+
+def _port_faults(where: Where, table: Table) -> Complaints:
+    for place, source in _sources(where, table.columns.get("interface", _NOTHING)):
+        part = source.text.removeprefix("{").removesuffix("}")
+        if part in table.index and table.index[part].kind == "int":
+            yield place, f"a number as text is no ifIndex: call the part {part!r} of the index interface"
 
 
 def _sensor_faults(where: Where, table: Table) -> Complaints:
