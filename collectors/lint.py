@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from collectors.profiles import Profile, Source, Table, Value, complaints, resolve, shared_prefixes
 from collectors.snmp.wire import Oid, dotted
-from collectors.subjects import Subject
+from collectors.subjects import FORMS, Subject
 from twin.vocab.errors import InputError, Place
 from twin.vocab.files import line_of, read_yaml
 from twin.vocab.schema import KINDS
@@ -149,7 +149,20 @@ def _number_faults(place: Where, source: Source, *, counter: bool) -> Complaints
 
 
 def _table_faults(where: Where, table: Table) -> Complaints:
-    kind = KINDS.get(table.subject)
+    yield from _values_faults(where, table)
+    for oid in table.count:
+        yield from _instance_faults((*where, "count"), oid)
+    yield from _index_faults((*where, "index"), table)
+    yield from _helper_faults((*where, "helpers"), table)
+    yield from _entry_faults(where, table)
+    yield from _row_faults(where, table)
+    yield from _port_faults((*where, "columns", "interface"), table)
+    if table.subject == "sensor":
+        yield from _sensor_faults(where, table)
+
+
+def _values_faults(where: Where, table: Table) -> Complaints:
+    kind, alone = KINDS.get(table.subject), _is_of_one_object(table)
     for group, values in (("helpers", table.helpers), ("columns", table.columns)):
         for name, value in values.items():
             field = kind.fields.get(name) if kind and group == "columns" else None
@@ -158,17 +171,16 @@ def _table_faults(where: Where, table: Table) -> Complaints:
                 yield from _number_faults(place, source, counter=counter)
                 if counter and table.subject == "interface" and not source.bits:
                     yield place, "a counter needs bits: 32 or 64, or its wraps can't be told"
-                yield from _column_faults(place, source, alone=_is_of_one_object(table))
+                yield from _column_faults(place, source, alone=alone)
             if name in table.index:
                 yield (*where, group, name), f"{name!r} is a part of the index too"
-    for oid in table.count:
-        yield from _instance_faults((*where, "count"), oid)
-    yield from _index_faults((*where, "index"), table)
-    yield from _helper_faults((*where, "helpers"), table)
-    yield from _entry_faults(where, table)
-    yield from _port_faults((*where, "columns", "interface"), table)
-    if table.subject == "sensor":
-        yield from _sensor_faults(where, table)
+
+
+def _row_faults(where: Where, table: Table) -> Complaints:
+    fractions = {name for name in table.columns if FORMS[table.subject].columns.get(name) == "float"}
+    for name, wanted in (*table.only.items(), *table.skip.items()):
+        if name in fractions and any(wanted):
+            yield where, f"only, skip: {name!r} is spelled as a decimal fraction: look at a helper"
 
 
 def _is_of_one_object(table: Table) -> bool:
