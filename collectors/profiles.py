@@ -72,7 +72,8 @@ class Source:
 
     A number is, in this order: raw unless ``unknown``; ``signed`` (two's complement of so many bits); ``high`` * 2^32
     added; ``plus`` added, ``minus`` taken off, ``times`` multiplied; ``scale_code`` and ``precision`` (RFC 3433);
-    ``scale`` multiplied, ``add`` added; ``convert``. ``bits`` is the width of a counter.
+    divided by ten to the power of ``exponent``; ``scale`` multiplied, ``add`` added; ``convert``. ``bits`` is the width
+    of a counter.
     Text: ``pattern`` picks a part of it. Last, ``values`` names what a raw value means (others mean nothing), or
     ``contains`` what a text that holds a word means (first that fits, whatever the case).
     """
@@ -92,6 +93,7 @@ class Source:
     times: tuple[ObjectId, ...] = ()
     scale_code: ObjectId | None = None
     precision: ObjectId | None = None
+    exponent: ObjectId | None = None
     scale: float = 1.0
     add: float = 0.0
     convert: Conversion | None = None
@@ -109,16 +111,16 @@ class Source:
     @cached_property
     def oids(self) -> tuple[Oid, ...]:
         """All objects the value needs, its own first."""
-        single = [oid for oid in (self.high, self.scale_code, self.precision, self.climb) if oid]
+        single = [oid for oid in (self.high, self.scale_code, self.precision, self.exponent, self.climb) if oid]
         own = [self.own] if self.own else []
         return (*own, *self.plus, *self.minus, *self.times, *single)
 
     @cached_property
     def is_plain(self) -> bool:
         """Whether it is a sum of whole numbers of the row's own, perhaps scaled up: no join, condition or meaning."""
-        odd = (self.at, self.when, self.high, self.times, self.scale_code, self.precision, self.signed, self.add)
+        odd = (self.at, self.when, self.high, self.times, self.scale_code, self.precision, self.exponent, self.signed)
         is_number = bool(self.oid) and self.type == "int" and self.scale >= 1 and self.scale.is_integer()
-        return is_number and not any((*odd, self.convert, self.values, self.contains))
+        return is_number and not any((*odd, self.add, self.convert, self.values, self.contains))
 
     @cached_property
     def is_plain_text(self) -> bool:

@@ -21,6 +21,7 @@ from collectors.snmp.wire import Column, Oid, Value, dotted
 from collectors.subjects import ColumnType
 
 MOST_CLIMBS = 12
+MOST_PLACES = 300  # after the decimal point: what a float can hold
 LEAST_DBM = -40.0  # SFF-8472: the least a transceiver can tell is 0.1 uW
 _EMPTY = Column()
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -255,6 +256,8 @@ def _computed(source: Source, number: float, place: Oid, walked: Walked) -> floa
         if not (1 <= code <= 17 and -8 <= precision <= 9):
             return None
         number = _decimal(number * 10.0 ** (3 * (code - 9) - precision))
+    if source.exponent:
+        number = _decimal(number * 10.0 ** -min(max(other(source.exponent), 0), MOST_PLACES))
     if source.scale != 1.0:
         number = _decimal(number * source.scale)
     return _converted(source, number + source.add if source.add else number)

@@ -69,6 +69,7 @@ NUMBERS: dict[str, tuple[str, Value, dict[str, Value], float | None]] = {
     "units and size": ("times: [1.3.2]", 3, {"y": 4096}, 12288.0),
     "millivolts by code": ("scale_code: 1.3.2", 5040, {"y": 8}, 5.04),
     "two decimals by code": ("scale_code: 1.3.2, precision: 1.3.3", 1242, {"y": 9, "z": 2}, 12.42),
+    "mantissa and exponent": ("exponent: 1.3.2", 12, {"y": 7}, 12e-7),
     "a code that is none": ("scale_code: 1.3.2", 1, {"y": 99}, None),
     "milliwatts": ("scale: 0.001, convert: watts_to_dbm", 1, {}, 0.0),
     "no light": ("scale: 0.001, convert: watts_to_dbm", 0, {}, -40.0),
