@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -23,9 +23,9 @@ from collectors.pace import Policer
 from collectors.snmp.names import Names
 from collectors.snmp.notification import translate
 from collectors.snmp.trap_engine import Address, Identity, Sender, TrapEngine
+from collectors.snmp.trap_sources import Sources, plain_address
 from twin.vocab.errors import NettwinError
 from twin.vocab.events import Event
-from twin.vocab.inventory import Device
 from twin.vocab.time import now
 
 Deliver: TypeAlias = Callable[[Event], None]
@@ -45,33 +45,6 @@ class Allowance:
     all: Policer = field(default_factory=lambda: Policer(per_second=100.0, burst=500))
 
 
-def senders_of(devices: Iterable[Device]) -> dict[str, tuple[Sender, ...]]:
-    """Which devices may send from which address. Host names are looked up here; unknown ones are left out and logged.
-
-    Devices that share an address are told apart by their communities or users; the first in the inventory wins.
-    """
-    found: dict[str, tuple[Sender, ...]] = {}
-    for device in devices:
-        if device.snmp is not None:
-            for address in _addresses(device):
-                found[address] = (*found.get(address, ()), Sender(device.name, device.snmp.credentials))
-    return found
-
-
-def _addresses(device: Device) -> set[str]:
-    try:
-        told = socket.getaddrinfo(device.address, None, type=socket.SOCK_DGRAM)
-    except OSError as problem:
-        log.warning("traps_no_address", device=device.name, address=device.address, reason=str(problem))
-        return set()
-    return {_plain(str(entry[4][0])) for entry in told}
-
-
-def _plain(address: str) -> str:
-    """Without an IPv6 zone, and IPv4 as IPv4."""
-    return address.split("%", 1)[0].removeprefix("::ffff:")
-
-
 class TrapReceiver:
     """A context manager; within it, ``deliver`` is called with each event, in the receiver's thread.
 
@@ -86,7 +59,7 @@ class TrapReceiver:
     def __init__(
         self,
         listen: tuple[str, int],
-        senders: Mapping[str, Sequence[Sender]],
+        sources: Sources,
         deliver: Deliver,
         *,
         names: Names,
@@ -95,7 +68,7 @@ class TrapReceiver:
         allowance: Allowance | None = None,
     ) -> None:
         self._listen = listen
-        self._senders = senders
+        self.sources = sources
         self._deliver = deliver
         self._names = names
         self._identity = identity
@@ -112,8 +85,7 @@ class TrapReceiver:
         self._stop: asyncio.Event | None = None
         self._transport: asyncio.DatagramTransport | None = None
 
-    @property
-    def counts(self) -> Mapping[str, int]:
+    def tally(self) -> Mapping[str, int]:
         """How many notifications were ``taken``, and dropped for which reason."""
         return dict(self._counts)
 
@@ -149,7 +121,7 @@ class TrapReceiver:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        for sender in dict.fromkeys(s for senders in self._senders.values() for s in senders):
+        for sender in self.sources:
             self._engine_of[sender] = self._admit(sender)
         self._transport, _ = await self._loop.create_datagram_endpoint(
             lambda: _Listener(self._received), sock=self._socket
@@ -179,8 +151,8 @@ class TrapReceiver:
             self._transport.sendto(message, address)
 
     def _received(self, datagram: bytes, address: Address) -> None:
-        source, at = _plain(str(address[0])), time.monotonic()
-        senders = self._senders.get(source)
+        source, at = plain_address(str(address[0])), time.monotonic()
+        senders = self.sources.at(source)
         if not senders:
             self._drop(source, "unknown source")
         elif not self._allowed(source, at):
@@ -223,7 +195,7 @@ class TrapReceiver:
         self._counts[reason] += 1
         if (source, reason) not in self._remarked and len(self._remarked) < MOST_REMARKS:
             self._remarked.add((source, reason))
-            devices = [sender.device for sender in self._senders.get(source, ())]
+            devices = [sender.device for sender in self.sources.at(source)]
             log.warning("trap_dropped", source=source, devices=devices, reason=reason)
 
 

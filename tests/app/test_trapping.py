@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,13 @@ import pytest
 from twin.app.cli.main import main
 from twin.app.events import read_events
 from twin.app.settings import Settings, SettingsFile, load_settings
-from twin.app.trapping import InterfaceNames, engine_identity, worth_a_poll
+from twin.app.trapping import InterfaceNames, engine_identity, own_addresses, worth_a_poll
 from twin.app.wiring import store_of
 from twin.store import Store, open_delta
 from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
 from twin.vocab.events import Event
+from twin.vocab.observed import ObservedDevice, ObservedInterface
 
 AT = np.datetime64("2026-01-01T00:00:00", "us")
 # SNMPv2-Trap linkDown of ifIndex 3, community public
@@ -181,6 +183,26 @@ def test_collect_stores_the_event_and_polls_the_device_out_of_turn_once_for_a_st
         polls = store.range("poll", {"device": "r1"}, datetime(2026, 1, 1, tzinfo=UTC), present)
     assert {event.event for event in found} >= {"linkDown"}
     assert 2 <= len(polls) <= 5, "one at the start, then at most one a second, however many traps come"
+
+
+def test_the_status_tells_what_became_of_traps(settings: Settings, port: int) -> None:
+    from twin.app.collector import Collector
+    from twin.app.collector_status import prometheus_text, read_statuses, write_status
+
+    with store_of(settings) as store:
+        collector = Collector(
+            store, b"k" * 32, devices=1, interval=60.0, shard="1/1", report=lambda _: None, tell=lambda _: None
+        )
+        collector.traps = lambda: {"taken": 3, "unknown source": 2}
+        write_status(settings.data / "collect-1of1.json", collector.status())
+    (status,) = read_statuses(settings.data)
+    assert status.traps == {"taken": 3, "unknown source": 2}
+    assert 'nettwin_collect_traps_total{outcome="unknown source",shard="1/1"} 2.0' in prometheus_text((status,))
+
+
+def test_a_device_may_send_from_every_address_it_was_seen_to_have() -> None:
+    interface = ObservedInterface("eth1", 1, addresses=(IPv4Interface("10.0.0.1/30"),))
+    assert list(own_addresses(ObservedDevice("r1", interfaces=(interface,)))) == ["10.0.0.1"]
 
 
 def test_traps_are_off_unless_asked_for() -> None:

@@ -19,7 +19,8 @@ from collectors.results import Polled
 from collectors.rounds import Poller
 from collectors.snmp.names import read_names
 from collectors.snmp.trap_engine import Identity
-from collectors.snmp.traps import TrapReceiver, senders_of
+from collectors.snmp.trap_sources import Sources
+from collectors.snmp.traps import TrapReceiver
 from collectors.watch import Nudges, Timing
 from twin.vocab.events import Event
 
@@ -74,7 +75,7 @@ def watched(
     listen = (str(lab.plan.gateway.ip), 162)
     with (
         Poller(profiles) as poller,
-        TrapReceiver(listen, senders_of(devices), happened, names=NAMES, identity=IDENTITY),
+        TrapReceiver(listen, Sources(devices), happened, names=NAMES, identity=IDENTITY),
     ):
         watch = threading.Thread(
             target=poller.watch,

@@ -17,7 +17,8 @@ import pytest
 from collectors.pace import Policer
 from collectors.snmp.names import read_names
 from collectors.snmp.trap_engine import Clock, Identity, Sender
-from collectors.snmp.traps import Allowance, TrapReceiver, senders_of
+from collectors.snmp.trap_sources import Sources
+from collectors.snmp.traps import Allowance, TrapReceiver
 from twin.vocab.errors import NettwinError
 from twin.vocab.events import Event
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV1, SnmpV2c, SnmpV3
@@ -46,12 +47,12 @@ class Heard:
     def wait(self, condition: Callable[[], bool]) -> None:
         end = time.monotonic() + WAIT_S
         while not condition():
-            assert time.monotonic() < end, (self.events, self.receiver.counts)
+            assert time.monotonic() < end, (self.events, self.receiver.tally())
             time.sleep(0.01)
 
     def dropped(self, reason: str, times: int = 1) -> None:
         """Wait until so many were dropped for this reason; nothing was delivered."""
-        self.wait(lambda: self.receiver.counts.get(reason, 0) >= times)
+        self.wait(lambda: self.receiver.tally().get(reason, 0) >= times)
         assert self.events == []
 
 
@@ -70,7 +71,7 @@ def listen() -> Iterator[Listen]:
         events: list[Event] = []
         receiver = TrapReceiver(
             ("127.0.0.1", 0),
-            senders_of(inventory),
+            Sources(inventory),
             events.append,
             names=NAMES,
             identity=IDENTITY,
@@ -119,7 +120,7 @@ def test_a_v2c_trap_is_an_event_of_the_device_at_its_address(listen: Listen, sen
     heard.wait(lambda: len(heard.events) == 1)
     (event,) = heard.events
     assert (event.device, event.event, event.subject) == ("r1", "linkDown", "r1-port3")
-    assert heard.receiver.counts == {"taken": 1}
+    assert heard.receiver.tally() == {"taken": 1}
 
 
 def test_a_v1_trap_is_mapped(listen: Listen, send: Send) -> None:
@@ -200,7 +201,7 @@ def test_a_community_counts_only_at_its_own_devices_address(listen: Listen, send
         Device("far", "192.0.2.1", SnmpAccess(SnmpV2c(Secret("other")))),
     ]
     events: list[Event] = []
-    with TrapReceiver(("127.0.0.1", 0), senders_of(devices), events.append, names=NAMES, identity=IDENTITY) as receiver:
+    with TrapReceiver(("127.0.0.1", 0), Sources(devices), events.append, names=NAMES, identity=IDENTITY) as receiver:
         heard = Heard(receiver, events)
         assert send("snmpinform", heard, "-v2c", "-c", "other") != 0
         heard.dropped("another device's credentials, or too weak")
@@ -268,7 +269,7 @@ def test_a_storm_is_thinned_for_each_device(listen: Listen) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for _ in range(50):
             sender.sendto(COLD_START, ("127.0.0.1", heard.receiver.port))
-    heard.wait(lambda: heard.receiver.counts.get("too many") == 45)
+    heard.wait(lambda: heard.receiver.tally().get("too many") == 45)
     assert [event.event for event in heard.events] == ["coldStart"] * 5
 
 
@@ -277,9 +278,11 @@ def test_a_privileged_or_taken_port_is_one_clear_error(listen: Listen) -> None:
     with pytest.raises(
         NettwinError, match=rf"can't listen for traps on 127\.0\.0\.1 port {taken}: Address already in use"
     ):
-        TrapReceiver(("127.0.0.1", taken), {}, print, names=NAMES, identity=IDENTITY).__enter__()
+        TrapReceiver(("127.0.0.1", taken), Sources([]), print, names=NAMES, identity=IDENTITY).__enter__()
 
 
 def test_a_device_whose_name_can_not_be_looked_up_is_left_out() -> None:
     devices = [Device("r1", "no-such-host.invalid", SnmpAccess(PUBLIC)), Device("r2", "192.0.2.1", SnmpAccess(PUBLIC))]
-    assert senders_of(devices) == {"192.0.2.1": (Sender("r2", PUBLIC),)}
+    sources = Sources(devices)
+    assert [sender.device for sender in sources] == ["r1", "r2"]
+    assert sources.at("192.0.2.1") == (Sender("r2", PUBLIC),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -85,6 +85,7 @@ class Collector:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.progress = Progress()
+        self.traps: Callable[[], Mapping[str, int]] = dict
         self._store, self._key, self._clock = store, key, clock
         self._devices, self._every, self._shard = devices, interval, shard
         self._report, self._tell = report, tell
@@ -190,6 +191,7 @@ class Collector:
             store_seconds=self._store_seconds.frozen(),
             last_stored=self._last_stored,
             store_trouble=self._store_trouble,
+            traps=dict(self.traps()),
         )
 
 

@@ -58,7 +58,7 @@ class CollectorStatus:
     """One collector. ``now``: how many devices are in each ``protocol status``; other figures count since ``started``.
 
     ``skipped``: polls not made because the one before still ran; ``waiting`` and ``lost``: values not stored yet, and
-    never; ``late_s``: how late the last poll began.
+    never; ``late_s``: how late the last poll began; ``traps``: notifications taken, and dropped for which reason.
     """
 
     shard: str
@@ -83,6 +83,7 @@ class CollectorStatus:
     store_seconds: SecondsSeen
     last_stored: datetime | None
     store_trouble: str
+    traps: dict[str, int] = field(default_factory=dict)
     pid: int = field(default_factory=os.getpid)
     schema_version: int = STATUS_VERSION
 
@@ -163,6 +164,7 @@ class _Told:
             yield self._plain(f"nettwin_collect_{name}", text, name, GaugeMetricFamily)
         for name, text in _COUNTERS.items():
             yield self._plain(f"nettwin_collect_{name}", text, name, CounterMetricFamily)
+        yield self._traps(CounterMetricFamily)
         yield self._histogram("nettwin_collect_poll_seconds", "How long polls took.", "poll_seconds")
         yield self._histogram("nettwin_collect_store_seconds", "How long storing took.", "store_seconds")
 
@@ -172,6 +174,14 @@ class _Told:
             for words, number in getattr(status, attribute).items():
                 made.add_metric((status.shard, *words.split()), number)
         yield made
+
+    def _traps(self, family: Any) -> Any:
+        text = "Traps and informs, taken or dropped for which reason."
+        made = family("nettwin_collect_traps", text, labels=("shard", "outcome"))
+        for status in self.statuses():
+            for outcome, number in status.traps.items():
+                made.add_metric((status.shard, outcome), number)
+        return made
 
     def _plain(self, name: str, text: str, attribute: str, family: Any) -> Any:
         made = family(name, text, labels=("shard",))

@@ -7,7 +7,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from collectors.snmp.trap_engine import Identity
 from twin.store import Reader, StoreError
 from twin.vocab.errors import UsageError
 from twin.vocab.events import Event
+from twin.vocab.observed import ObservedDevice
 
 IDENTITY_FILE = "snmp-engine.json"
 NAMES_KEPT_S, UNKNOWN_KEPT_S = 60.0, 5.0
@@ -26,6 +27,13 @@ _UNTOLD_BY_POLLING = ("authenticationFailure",)
 def worth_a_poll(event: Event) -> bool:
     """Whether polling the device anew may show more. A stranger who knocks at it must not make us poll it."""
     return event.event not in _UNTOLD_BY_POLLING
+
+
+def own_addresses(observed: ObservedDevice) -> Iterator[str]:
+    """Every address of its interfaces: a device may send from any of them."""
+    for interface in observed.interfaces:
+        yield from (str(address.ip) for address in interface.addresses)
+        yield from (str(address.ip) for address in interface.addresses6)
 
 
 def engine_identity(folder: Path) -> Identity:

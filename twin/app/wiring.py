@@ -17,7 +17,8 @@ from collectors.snmp.fast_engine import FastEngine
 from collectors.snmp.names import Names, read_names
 from collectors.snmp.pysnmp_engine import PysnmpEngine
 from collectors.snmp.smi import read_folders
-from collectors.snmp.traps import Allowance, Deliver, TrapReceiver, senders_of
+from collectors.snmp.trap_sources import Sources
+from collectors.snmp.traps import Allowance, Deliver, TrapReceiver
 from collectors.snmp.wire import Engine
 from models.registry import Registry
 from twin.app.folderconfigs import FolderReport, import_folder
@@ -156,7 +157,7 @@ def trap_receiver_of(
     """
     return TrapReceiver(
         host_and_port(chosen.listen),
-        senders_of(devices),
+        Sources(devices),
         deliver,
         names=names_of(settings),
         identity=engine_identity(data_of(settings)),

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from collectors.failures import Failed
     from collectors.pace import Shard
     from collectors.results import Polled, Round
+    from collectors.snmp.traps import TrapReceiver
+    from collectors.watch import Nudges
     from twin.app.collecting import RoundReport
     from twin.app.collector import Collector
     from twin.app.collector_status import CollectorStatus
     from twin.app.folderconfigs import FolderReport
     from twin.app.settings import Settings
+    from twin.store import Store
     from twin.vocab.events import Event
     from twin.vocab.inventory import Device
 
@@ -125,12 +128,13 @@ def _for_ever(
     chosen: Settings, inventory: Sequence[Device], mine: Shard, interval: float, full_every: int, *, as_json: bool
 ) -> None:
     from collectors.pace import Pace
+    from collectors.results import Polled
     from collectors.watch import Nudges, Timing
     from twin.app.collector import Collector
     from twin.app.collector_status import served, status_file
     from twin.app.folderconfigs import Background
-    from twin.app.trapping import worth_a_poll
-    from twin.app.wiring import data_of, folder_of, hashing_key, poller_of, store_of, trap_receiver_of
+    from twin.app.trapping import own_addresses
+    from twin.app.wiring import data_of, folder_of, hashing_key, poller_of, store_of
 
     timing = Timing(
         Pace(time.monotonic(), interval, full_every),
@@ -152,21 +156,17 @@ def _for_ever(
         if chosen.file.collect.metrics:
             stack.enter_context(served(chosen.file.collect.metrics, collector.status))
         nudges = Nudges()
-
-        def happened(event: Event) -> None:
-            collector.happened(event)
-            tally.happened(event)
-            if worth_a_poll(event):
-                nudges(event.device)
-
-        if chosen.file.traps:
-            stack.enter_context(trap_receiver_of(chosen, chosen.file.traps, inventory, happened, store))
+        receiver = _receiver(chosen, inventory, store, collector, tally, nudges)
+        if receiver:
+            stack.enter_context(receiver)
         stop = stack.enter_context(Stop())
         tally.note(f"watching {len(inventory)} devices every {interval:g} s; Ctrl-C ends")
 
         def heard(result: Polled | Failed) -> None:
             collector.heard(result)
             tally.heard(result)
+            if receiver and isinstance(result, Polled) and result.observed:
+                receiver.sources.seen(result.device, own_addresses(result.observed))
 
         folder = folder_of(chosen, inventory, store)
         if folder is not None:
@@ -186,6 +186,27 @@ def _for_ever(
             tally.trouble(f"{collector.progress.waiting + collector.progress.lost:,} values were never stored")
     if tally.failed:
         raise typer.Exit(EXIT_ERROR)
+
+
+def _receiver(
+    chosen: Settings, inventory: Sequence[Device], store: Store, collector: Collector, tally: Tally, nudges: Nudges
+) -> TrapReceiver | None:
+    """Hears traps, if the settings say so: each is an event, and its device is polled out of turn."""
+    from twin.app.trapping import worth_a_poll
+    from twin.app.wiring import trap_receiver_of
+
+    if chosen.file.traps is None:
+        return None
+
+    def happened(event: Event) -> None:
+        collector.happened(event)
+        tally.happened(event)
+        if worth_a_poll(event):
+            nudges(event.device)
+
+    receiver = trap_receiver_of(chosen, chosen.file.traps, inventory, happened, store)
+    collector.traps = receiver.tally
+    return receiver
 
 
 class Tally:
@@ -312,4 +333,5 @@ def _facts(status: CollectorStatus) -> dict[str, str]:
         "stored": f"{status.stored:,} values, last {ago(status.last_stored)}; {status.waiting:,} waiting",
         "lost": f"{status.lost:,} values",
         "store": status.store_trouble or "works",
+        "traps": ", ".join(f"{n:,} {what}" for what, n in sorted(status.traps.items())) or "none",
     }

@@ -62,7 +62,7 @@ def listen(
                 if event is None:
                     break
                 _print(event, show, chosen.zone, as_json=as_json)
-        told = ", ".join(f"{number} {what}" for what, number in sorted(receiver.counts.items()))
+        told = ", ".join(f"{number} {what}" for what, number in sorted(receiver.tally().items()))
     show.note(told or "nothing came")
 
 
