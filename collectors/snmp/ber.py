@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from operator import add
 from typing import Final, NamedTuple, TypeAlias
 
 from collectors.snmp.wire import Oid, Value
@@ -178,6 +179,8 @@ def expect(tag: int, data: bytes, at: int, end: int) -> tuple[int, int]:
 def read_integer(data: bytes, at: int, end: int) -> tuple[int, int]:
     """An INTEGER of at most 32 bits and where it ends."""
     start, stop = expect(INTEGER, data, at, end)
+    if 1 <= stop - start <= 4:
+        return int.from_bytes(data[start:stop], signed=True), stop
     return _signed((data[start:stop],))[0], stop
 
 
@@ -247,6 +250,7 @@ _VARBIND = re.compile(
     rb"([\x02\x04-\x06\x40-\x47\x80-\x82])(" + _by_length(range(126)) + rb")",
     re.DOTALL,
 )
+_ONE_LESS = bytes((octet - 1) & 0xFF for octet in range(256))
 _HIGH = bytes(octet >= 0x80 for octet in range(256))
 
 
@@ -258,8 +262,8 @@ def _varbinds(data: bytes) -> tuple[list[bytes], list[bytes], list[bytes]]:
     if not found or len(found) > MOST_VARBINDS:
         return _varbinds_of_any_length(data)
     lengths, names, tags, contents = map(list, zip(*found, strict=True))
-    inner = [len(name) + len(content) + 1 for name, content in zip(names, contents, strict=True)]
-    if sum(inner) + 2 * len(inner) != len(data) or list(b"".join(lengths)) != inner:
+    inner = list(map(add, map(len, names), map(len, contents)))  # of each varbind, without the tag of its value
+    if sum(inner) + 3 * len(inner) != len(data) or list(b"".join(lengths).translate(_ONE_LESS)) != inner:
         return _varbinds_of_any_length(data)
     _check_names(names)
     return names, tags, [content[1:] for content in contents]
@@ -384,18 +388,21 @@ def _integers(contents: Sequence[bytes]) -> list[Value | None]:
 
 def _signed(contents: Sequence[bytes]) -> list[int]:
     """Up to five octets, for some write the smallest so (pysnmp for one)."""
-    sizes = set(map(len, contents))
     numbers = [int.from_bytes(content, signed=True) for content in contents]
-    if min(sizes) < 1 or max(sizes) > 5 or min(numbers) < SMALLEST_INTEGER or max(numbers) > LARGEST_INTEGER:
+    if (
+        not all(contents)
+        or max(map(len, contents)) > 5
+        or min(numbers) < SMALLEST_INTEGER
+        or max(numbers) > LARGEST_INTEGER
+    ):
         raise MalformedError("an INTEGER has 32 bits")
     return numbers
 
 
 def _unsigned(octets: int, bits: int) -> Decode:
     def decode(contents: Sequence[bytes]) -> list[Value | None]:
-        sizes = set(map(len, contents))
         values = list(map(int.from_bytes, contents))
-        if min(sizes) < 1 or max(sizes) > octets or max(values) >> bits:
+        if not all(contents) or max(map(len, contents)) > octets or max(values) >> bits:
             raise MalformedError(f"an unsigned number beyond {bits} bits")
         return [*values]
 

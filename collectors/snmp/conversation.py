@@ -6,6 +6,7 @@ import asyncio
 import errno
 import math
 import os
+import random
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -81,7 +82,8 @@ class Conversation:
         self._question = question
         trip, broken = self.manners.trip, 0
         try:
-            for tries, wait in enumerate(waits(trip.rto, self.access.timeout, self.access.retries, _jitter())):
+            jitter = random.random()  # noqa: S311 - spreads repeats, guards nothing
+            for tries, wait in enumerate(waits(trip.rto, self.access.timeout, self.access.retries, jitter)):
                 await self._turn()
                 sent = self._loop.time()
                 self._send(seal(), again=tries > 0)
@@ -159,10 +161,6 @@ class Conversation:
 def fresh_id() -> int:
     """A request-id nobody can guess (31 bits), for answers are told by it."""
     return secrets.randbits(31)
-
-
-def _jitter() -> float:
-    return secrets.randbits(16) / (1 << 16)
 
 
 def _expire(future: asyncio.Future[Any]) -> None:

@@ -19,8 +19,6 @@ from itertools import takewhile
 from operator import le, lt
 from typing import TypeAlias
 
-import numpy as np
-
 from collectors.failures import PollError
 from collectors.snmp.ber import (
     OBJECT_IDENTIFIER,
@@ -89,7 +87,15 @@ class Fit:
         self.proven, self.since = max(self.proven, got), self.since + 1
         if self.since > RETRY_AFTER:
             self.failed = MOST_VARBINDS + 1
-        self.varbinds = min(self.failed - 1, MOST_VARBINDS, self.varbinds + max(1, self.varbinds // 16))
+        self.varbinds = min(self.failed - 1, MOST_VARBINDS, max(got, self.varbinds + max(1, self.varbinds // 16)))
+
+    def repetitions(self, columns: int, limit: int) -> int:
+        """How many rows of so many columns to ask for, with ``limit`` varbinds in mind.
+
+        An agent that cuts its responses short is asked for the row that just does not fit: no room is wasted.
+        """
+        cuts_short = limit == self.varbinds < MOST_VARBINDS < self.failed
+        return max(1, math.ceil(limit / columns) if cuts_short else limit // columns)
 
 
 async def walk_columns(
@@ -146,7 +152,7 @@ async def walk_cells(
         await state.drain(group, expected)
         expected = max(c.rows for c in group) + 1
     cuts = tuple(dict.fromkeys(c.cut for c in every if c.cut))
-    return Walk(_shared(every), state.at, cuts)
+    return Walk(_shared(every), instant(state.at), cuts)
 
 
 @lru_cache(maxsize=4096)
@@ -159,7 +165,7 @@ def side_by_side(columns: int, rows: int, repetitions: int, limit: int) -> int:
     best, best_price = 1, math.inf
     for width in {math.ceil(columns / groups) for groups in range(1, columns + 1)}:
         if width <= limit:
-            pieces = math.ceil(rows / min(repetitions, limit // width, rows))
+            pieces = math.ceil(rows / min(repetitions, limit / width, rows))
             price = pieces * (REQUEST_PRICE * math.ceil(columns / width) + columns)
             if price < best_price:
                 best, best_price = width, price
@@ -243,8 +249,9 @@ class _Column:
 
     def accept(self, cells: Cells) -> None:
         """Take the cells that belong to this column; closes it where it ends."""
-        room = self.max_rows - self.seen
-        names, values = cells.names[:room], cells.values[:room]
+        names, values, room = cells.names, cells.values, self.max_rows - self.seen
+        if len(names) > room:
+            names, values = names[:room], values[:room]
         taken = 0 if cells.gaps else self._take_known(names, values)
         if taken < len(names):
             self._take_new(names[taken:], values[taken:])
@@ -347,7 +354,7 @@ class _State:
         self.most = MOST_VARBINDS
         self.silences = 0
         self.received = False
-        self.at: np.datetime64 = instant(now())
+        self.at = now()
 
     async def drain(self, group: Sequence[_Column], expected: int) -> None:
         while waiting := [c for c in group if c.open]:
@@ -358,7 +365,8 @@ class _State:
             if missing <= 0:
                 missing = self.repetitions
             asked = waiting[: side_by_side(len(waiting), missing, self.repetitions, self.limit)]
-            wanted = self._repetitions(missing, self.limit // len(asked))
+            most = min(self.repetitions, self.fit.repetitions(len(asked), self.limit))
+            wanted = math.ceil(missing / math.ceil(missing / most))  # pieces as even as possible
             try:
                 answer = await self.bulk([c.cursor for c in asked], wanted)
             except PollError as problem:
@@ -370,18 +378,14 @@ class _State:
     def limit(self) -> int:
         return min(self.fit.varbinds, self.most)
 
-    def _repetitions(self, missing: int, fitting: int) -> int:
-        """As even pieces as possible."""
-        most = min(self.repetitions, fitting)
-        return math.ceil(missing / math.ceil(missing / most))
-
     def _take(self, asked: Sequence[_Column], wanted: int, answer: Sequence[Cells]) -> None:
-        self.at, self.received, self.silences = instant(now()), True, 0
-        if not any(cells.names or cells.ended for cells in answer):
+        self.at, self.received, self.silences = now(), True, 0
+        if not any([cells.names or cells.ended for cells in answer]):  # noqa: C419 - a list is quicker
             return _close(asked, "the agent sent an empty response")
         for column, cells in zip(asked, answer, strict=False):
             column.accept(cells)
-        got, hoped = sum(len(cells.names) for cells in answer), wanted * len(asked)
+        got = sum([wanted if cells.ended else len(cells.names) for cells in answer])
+        hoped = wanted * len(asked)
         self.most = min(MOST_VARBINDS, 2 * self.most)
         if got >= hoped:
             if hoped + len(asked) > self.fit.varbinds:
