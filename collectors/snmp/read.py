@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -63,6 +63,7 @@ class Reader:
         wanted = {name: table for name, table in profile.tables.items() if self._is_due(table.round)}
         self._pending = dict(wanted)
         self._take_scalars(profile, told)
+        await self._look_at_empty(wanted)
         for name, table in wanted.items():
             if time.monotonic() > self.until:
                 self.cut_short(OUT_OF_TIME)
@@ -183,34 +184,46 @@ class Reader:
         wanted = table.values if self._is_full else table.values_between
         before = self.memory.tables.get(name, TableMemory())
         self._recall(wanted, before)
-        cuts, asked = len(self._cut), set[Oid]()
-        missing = [oid for value in wanted.values() if not value.sources[0].at for oid in value.sources[0].oids]
-        missing += [oid for value in wanted.values() for oid in value.oids & before.useful]
-        while missing := [
-            oid for oid in dict.fromkeys(missing) if oid not in asked and oid not in self._walked.columns
-        ]:
-            asked |= set(missing)
-            at = await self._walk(name, table, missing, before.rows)
+        cuts, asked, at = len(self._cut), set[Oid](), self._at
+        missing = self._not_walked([*_first(wanted), *(o for v in wanted.values() for o in v.oids & before.useful)])
+        if not missing and not any(self._walked.of(oid).values for value in wanted.values() for oid in value.oids):
+            return
+        tried: Attempt | None = None
+        while tried is None or missing:
+            if missing:
+                asked |= set(missing)
+                at = await self._walk(name, table, missing, before.rows)
             tried = attempt(name, table, wanted, self._walked)
             self._tables[name] = replace(tried.table, at=at)
-            missing = list(tried.missing)
-        if not asked and any(self._walked.of(oid).values for value in wanted.values() for oid in value.oids):
-            self._tables[name] = replace(attempt(name, table, wanted, self._walked).table, at=self._at)
-        elif asked and len(self._cut) == cuts:
+            missing = [oid for oid in self._not_walked(tried.missing) if oid not in asked]
+        if asked and len(self._cut) == cuts:
             self._remember(name, wanted, before, tried, asked)
+
+    def _not_walked(self, oids: Iterable[Oid]) -> list[Oid]:
+        known, idle = self._walked.columns, self._walked.idle
+        return [oid for oid in dict.fromkeys(oids) if oid not in known and oid not in idle]
 
     def _recall(self, wanted: Mapping[str, Wanted], before: TableMemory) -> None:
         """In fast rounds kept columns serve as they were, and those that gave nothing are not walked again."""
-        if self._is_full:
+        self._walked.idle = frozenset() if self._is_full else before.idle
+        kept = [value for value in wanted.values() if value.round == "kept" and not self._is_full]
+        for value in kept:
+            here = value.oids & self.memory.kept.keys() - self._walked.columns.keys()
+            self._walked.add({oid: self.memory.kept[oid] for oid in here})
+
+    async def _look_at_empty(self, wanted: Mapping[str, Table]) -> None:
+        """The tables that were empty before, all at once: most still are, and one request tells it of them all."""
+        tables = self.memory.tables
+        empty = [table for name, table in wanted.items() if name in tables and not tables[name].rows]
+        oids = self._not_walked(oid for table in empty if not table.count for oid in _first(table.values))
+        if len(empty) < 2 or not oids or not self._is_full:
             return
-        columns = self._walked.columns
-        for oid in before.idle:
-            columns.setdefault(oid, _EMPTY)
-        for value in wanted.values():
-            if value.round == "kept":
-                self._walked.add(
-                    {o: self.memory.kept[o] for o in value.oids & self.memory.kept.keys() - columns.keys()}
-                )
+        try:
+            walk = await self.agent.walk(oids, rows=1, max_rows=self._access.max_rows, until=self.until)
+        except PollError:
+            return  # each is then asked for by itself, and what goes wrong is said of it
+        self._values += len(walk)
+        self._walked.add({} if walk.cut else walk.columns)
 
     async def _walk(self, name: str, table: Table, oids: list[Oid], rows: int) -> np.datetime64:
         walk = await self.agent.walk(oids, rows=rows, max_rows=self._access.max_rows, until=self.until)
@@ -231,3 +244,8 @@ class Reader:
         for value in wanted.values():
             if value.round == "kept":
                 self.memory.kept |= {oid: self._walked.of(oid) for oid in value.oids & self._walked.columns.keys()}
+
+
+def _first(wanted: Mapping[str, Wanted]) -> list[Oid]:
+    """The columns to begin with: joined ones are of use only once there are rows."""
+    return [oid for value in wanted.values() if not value.sources[0].at for oid in value.sources[0].oids]

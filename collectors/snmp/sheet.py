@@ -32,6 +32,7 @@ class Walked:
 
     def __init__(self, columns: dict[Oid, Column] | None = None) -> None:
         self.columns = {} if columns is None else columns
+        self.idle: frozenset[Oid] = frozenset()  # not walked, because it would give the table now read nothing
         self._by_instance: dict[Oid, Mapping[Oid, Value]] = {}
 
     def of(self, oid: Oid) -> Column:
@@ -50,7 +51,7 @@ class Walked:
 
     def has(self, source: Source) -> bool:
         """Whether all it needs was walked, found or not."""
-        return all(oid in self.columns for oid in source.oids)
+        return all(oid in self.columns or oid in self.idle for oid in source.oids)
 
 
 @dataclass
