@@ -20,6 +20,8 @@ from collectors.snmp.ber import (
     GET_NEXT,
     Cells,
     Pdu,
+    content_of,
+    decode_oid,
     encode_oid,
     request,
     scalars,
@@ -128,6 +130,7 @@ class FastAgent:
         self._tally = Tally()
         self._endpoints = list(endpoints)
         self._conversation = self._begin()
+        self.types: dict[Oid, int] | None = None
 
     @property
     def tally(self) -> Tally:
@@ -183,7 +186,13 @@ class FastAgent:
     async def _next_rows(self, names: Sequence[bytes], repetitions: int, until: float) -> Sequence[Cells]:
         if isinstance(self._access.credentials, SnmpV1):
             return await self._next_row(names, until)
-        return await self._ask(GET_BULK, names, lambda pdu: pdu.cells(len(names)), repetitions, until)
+        return await self._ask(GET_BULK, names, lambda pdu: self._cells(pdu, len(names)), repetitions, until)
+
+    def _cells(self, pdu: Pdu, width: int) -> Sequence[Cells]:
+        if self.types is not None:
+            names = (decode_oid(content_of(name)) for name in pdu.names)
+            self.types.update(zip(names, (tag[0] for tag in pdu.tags), strict=False))
+        return pdu.cells(width)
 
     async def _next_row(self, names: Sequence[bytes], until: float) -> Sequence[Cells]:
         """By GETNEXT; version 1 says noSuchName of the first object after which there is nothing."""
@@ -192,7 +201,7 @@ class FastAgent:
         while places:
             try:
                 cells = await self._ask(
-                    GET_NEXT, [names[place] for place in places], lambda pdu: pdu.cells(len(places)), 0, until
+                    GET_NEXT, [names[place] for place in places], lambda pdu: self._cells(pdu, len(places)), 0, until
                 )
             except _NoSuchNameError as problem:
                 row[places.pop(problem.place)] = Cells([], [], ended=True)

@@ -1,8 +1,8 @@
 """All that a device tells, as snmprec text for fixtures. Read-only; objects that hold secrets are not kept.
 
-One line is ``OID|tag|value`` (the form snmpsim replays). The engine hands on plain values, so the tag is that of the
-MIB where the object is known (64 IpAddress, 65 Counter32, 66 Gauge32, 67 TimeTicks, 70 Counter64), else what the value
-needs: 2, 66 and 70 are numbers of 31, 32 and 64 bits, 4 is text, 4x octets in hexadecimal, 6 an object identifier.
+One line is ``OID|tag|value`` (the form snmpsim replays): the tag as it came (2 INTEGER, 4 OCTET STRING, 6 OBJECT
+IDENTIFIER, 64 IpAddress, 65 Counter32, 66 Gauge32, 67 TimeTicks, 68 Opaque, 70 Counter64; with x: in hexadecimal), or
+the least that the value fits, where the engine does not tell.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collectors.failures import PollError
-from collectors.snmp.names import Names
-from collectors.snmp.wire import Agent, Oid, Value, dotted
+from collectors.snmp.wire import Agent, Oid, TellsTypes, Value, dotted
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device, Secret, SnmpV3
 
@@ -47,16 +46,8 @@ SECRET: tuple[Oid, ...] = (
     (1, 3, 6, 1, 6, 3, 16),  # SNMP-VIEW-BASED-ACM-MIB
     (1, 3, 6, 1, 6, 3, 18),  # SNMP-COMMUNITY-MIB
 )
-_TAGS = {
-    "Counter32": "65",
-    "Counter64": "70",
-    "Gauge32": "66",
-    "TimeStamp": "67",
-    "TimeTicks": "67",
-    "Unsigned32": "66",
-}
 _FIRST_GUESS = 10_000
-IPV4_OCTETS = 4
+INTEGER, OCTET_STRING, OBJECT_IDENTIFIER, IP_ADDRESS, GAUGE32, COUNTER64 = 2, 4, 6, 64, 66, 70
 _OCTET, _INTEGER32, _UNSIGNED32 = 255, 2**31, 2**32
 
 
@@ -73,13 +64,10 @@ class Recording:
         return "".join(f"{line}\n" for line in self.lines)
 
 
-async def record(
-    agent: Agent, device: Device, names: Names, roots: Sequence[Oid], *, most: int, until: float
-) -> Recording:
+async def record(agent: Agent, device: Device, roots: Sequence[Oid], *, most: int, until: float) -> Recording:
     """Walk ``roots`` one after the other; after a failure nothing more is asked, and what came is kept.
 
     Args:
-        names: what objects are, for their types.
         device: whose own community and passphrases are kept out wherever they turn up.
         most: how many values to take below each root.
         until: when to stop and keep what came (time.monotonic).
@@ -92,6 +80,9 @@ async def record(
         if any(_is_below(root, hidden) for hidden in SECRET):
             raise UsageError(f"{dotted(root)} holds secrets and is never recorded")
     found: dict[Oid, Value] = {}
+    types: dict[Oid, int] = {}
+    if isinstance(agent, TellsTypes):
+        agent.types = types
     cut: list[str] = []
     for root in roots:
         try:
@@ -104,7 +95,9 @@ async def record(
         found.update(walk.varbinds)
         cut += walk.cut
     own = _own_secrets(device)
-    lines = tuple(_line(oid, value, names) for oid, value in sorted(found.items()) if not _is_secret(oid, value, own))
+    lines = tuple(
+        _line(oid, types.get(oid), value) for oid, value in sorted(found.items()) if not _is_secret(oid, value, own)
+    )
     return Recording(lines, len(found) - len(lines), tuple(cut))
 
 
@@ -131,20 +124,24 @@ def _is_secret(oid: Oid, value: Value, own: Sequence[bytes]) -> bool:
     return any(secret in text for secret in own for text in texts)
 
 
-def _line(oid: Oid, value: Value, names: Names) -> str:
-    known = names.nearest(oid)
-    tag, text = _tagged(value, known.type if known else "")
-    return f"{dotted(oid)}|{tag}|{text}"
+def _line(oid: Oid, tag: int | None, value: Value) -> str:
+    said, text = _said(tag or _least_tag(value), value)
+    return f"{dotted(oid)}|{said}|{text}"
 
 
-def _tagged(value: Value, kind: str) -> tuple[str, str]:
+def _least_tag(value: Value) -> int:
     if isinstance(value, int):
-        least = "2" if value < _INTEGER32 else "66" if value < _UNSIGNED32 else "70"
-        return (_TAGS.get(kind, least) if value < _UNSIGNED32 else "70"), str(value)
+        return INTEGER if value < _INTEGER32 else GAUGE32 if value < _UNSIGNED32 else COUNTER64
+    return OBJECT_IDENTIFIER if isinstance(value, tuple) else OCTET_STRING
+
+
+def _said(tag: int, value: Value) -> tuple[str, str]:
+    if isinstance(value, int):
+        return str(tag), str(value)
     if isinstance(value, tuple):
-        return "6", dotted(value)
-    if kind == "IpAddress" and len(value) == IPV4_OCTETS:
-        return "64", dotted(tuple(value))
+        return str(tag), dotted(value)
+    if tag == IP_ADDRESS:
+        return str(tag), dotted(tuple(value))
     text = value.decode("ascii", "replace")
-    plain = value.isascii() and text.isprintable() and text == text.strip()
-    return ("4", text) if plain else ("4x", value.hex())
+    plain = tag == OCTET_STRING and value.isascii() and text.isprintable() and text == text.strip()
+    return (str(tag), text) if plain else (f"{tag}x", value.hex())

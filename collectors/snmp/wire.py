@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -89,6 +89,13 @@ class Agent(Protocol):
     def close(self) -> None:
         """Give back what this conversation holds; what was learnt about the device stays with the engine."""
         ...
+
+
+@runtime_checkable
+class TellsTypes(Protocol):
+    """An agent that notes the tag of each value it walks in ``types``, if that is a dict (RFC 3416: 65 = Counter32)."""
+
+    types: dict[Oid, int] | None
 
 
 class Engine(Protocol):

@@ -85,7 +85,9 @@ def test_a_recording_holds_what_the_agent_tells(nettwin: Nettwin, site: Path, de
     assert told["1.3.6.1.2.1.1.2.0"] == ("6", "1.3.6.1.4.1.8072.3.2.10")
     assert told["1.3.6.1.2.1.2.2.1.2.1"] == ("4", "lo")
     assert told["1.3.6.1.2.1.4.20.1.1.127.0.0.1"] == ("64", "127.0.0.1")
-    assert told["1.3.6.1.2.1.2.2.1.10.1"][0] == "65"
+    tags = {"1.3.6.1.2.1.1.3.0": "67", "1.3.6.1.2.1.2.2.1.5.1": "66", "1.3.6.1.2.1.2.2.1.10.1": "65"}
+    assert {oid: told[oid][0] for oid in tags} == tags
+    assert told["1.3.6.1.2.1.31.1.1.1.6.1"][0] == "70"
     assert list(told) == sorted(told, key=parse_oid)
 
 

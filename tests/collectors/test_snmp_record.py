@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.failures import PollError
-from collectors.snmp.names import parse_names
 from collectors.snmp.record import SECRET, Recording, record
 from collectors.snmp.wire import Oid, Value
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c, SnmpV3
@@ -24,18 +23,11 @@ NEW = Device(
     "192.0.2.1",
     SnmpAccess(SnmpV3("u", auth_passphrase=Secret("auth-phrase"), privacy_passphrase=Secret("priv-phrase"))),
 )
-NAMES = parse_names(
-    "\n".join(
-        f"1.3.6.1.2.1.9.{i}\tobject{i}\t{kind}"
-        for i, kind in enumerate(["Counter32", "Gauge32", "TimeTicks", "Counter64", "IpAddress"])
-    ),
-    "names",
-)
 Agents = Callable[[Mapping[Oid, Value]], "object"]
 
 
 def recorded(agent: object, device: Device = OLD, roots: Sequence[Oid] = (MIB2, ENTERPRISES)) -> Recording:
-    return asyncio.run(record(agent, device, NAMES, roots, most=100, until=math.inf))  # type: ignore[arg-type]
+    return asyncio.run(record(agent, device, roots, most=100, until=math.inf))  # type: ignore[arg-type]
 
 
 def test_each_value_gets_the_tag_it_needs(canned_agent: Agents) -> None:
@@ -56,12 +48,26 @@ def test_each_value_gets_the_tag_it_needs(canned_agent: Agents) -> None:
     ]
 
 
-def test_an_object_that_is_known_gets_its_own_tag(canned_agent: Agents) -> None:
-    values: list[Value] = [5, 6, 7, 8, b"\xc0\x00\x02\x01"]
-    table: dict[Oid, Value] = {(*MIB2, 9, 4, 2): b"odd"}
-    table |= {(*MIB2, 9, i, 1): value for i, value in enumerate(values)}
-    lines = [line.removeprefix("1.3.6.1.2.1.9.") for line in recorded(canned_agent(table)).lines]
-    assert lines == ["0.1|65|5", "1.1|66|6", "2.1|67|7", "3.1|70|8", "4.1|64|192.0.2.1", "4.2|4|odd"]
+class Telling:
+    """An agent that tells types."""
+
+    def __init__(self, agent: object, types: Mapping[Oid, int]) -> None:
+        self.types: dict[Oid, int] | None = None
+        self._agent, self._told = agent, types
+
+    async def walk(self, columns: Sequence[Oid], **limits: float) -> object:
+        assert self.types is not None
+        self.types.update(self._told)
+        return await self._agent.walk(columns, **limits)  # type: ignore[attr-defined]
+
+
+def test_an_engine_that_tells_types_gives_the_tags(canned_agent: Agents) -> None:
+    values: list[Value] = [5, 6, 7, 8, b"\xc0\x00\x02\x01", b"text", b"\x9f\x78\x04\x00\x00\x00\x00"]
+    tags = [65, 66, 67, 70, 64, 4, 68]
+    table: dict[Oid, Value] = {(*MIB2, 9, i): value for i, value in enumerate(values)}
+    agent = Telling(canned_agent(table), dict(zip(table, tags, strict=True)))
+    lines = [line.removeprefix("1.3.6.1.2.1.9.") for line in recorded(agent).lines]
+    assert lines == ["0|65|5", "1|66|6", "2|67|7", "3|70|8", "4|64|192.0.2.1", "5|4|text", "6|68x|9f780400000000"]
 
 
 @pytest.mark.parametrize("hidden", SECRET, ids=lambda oid: ".".join(map(str, oid)))

@@ -40,7 +40,6 @@ def record(
     from collectors.snmp import record as recorder
     from collectors.snmp.wire import parse_oid
     from twin.app.agents import ask
-    from twin.app.wiring import names_of
 
     if output.exists():
         raise UsageError(f"{output}: is there already")
@@ -49,10 +48,9 @@ def record(
     except ValueError as problem:
         raise UsageError(f"--subtree: {problem}") from None
     until = time.monotonic() + parse_duration(within).total_seconds()
-    chosen = settings_of(settings)
-    take = partial(recorder.record, names=names_of(chosen), roots=roots, most=most, until=until)
+    take = partial(recorder.record, roots=roots, most=most, until=until)
     with progress(f"recording {device}") as steps:
-        recording = ask(chosen, device, take)
+        recording = ask(settings_of(settings), device, take)
         output.write_text(recording.text, encoding="ascii")
         steps.finish(f"{len(recording.lines):,} values, {recording.withheld} withheld as secret")
     show = screen()
