@@ -11,7 +11,6 @@ from collectors.netconf.xml import BASE, Element, Names, parse
 
 Read: TypeAlias = Callable[[Element], Found]
 NOTIFICATION = "urn:ietf:params:netconf:capability:notification:1.0"
-INTERLEAVE = "urn:ietf:params:netconf:capability:interleave:1.0"
 YANG_LIBRARY = "urn:ietf:params:xml:ns:yang:ietf-yang-library"
 _LIBRARY_CAPABILITY = "urn:ietf:params:netconf:capability:yang-library:"
 

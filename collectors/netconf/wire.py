@@ -9,6 +9,7 @@ not done in time is cut at its socket (ncclient issue 668: close_session may han
 from __future__ import annotations
 
 import importlib
+import queue
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -30,6 +31,7 @@ from collectors.netconf.found import Topic
 from collectors.netconf.hostkey import PinnedKey
 from collectors.netconf.models import (
     LIBRARY_FILTER,
+    NOTIFICATION,
     Request,
     library_namespaces,
     namespaces,
@@ -41,6 +43,8 @@ from collectors.netconf.readers import MODELS
 from twin.vocab.inventory import Device, NetconfAccess
 
 MOST_BYTES = 64 << 20
+MOST_BYTES_UNTAKEN, MOST_WAITING = 1 << 20, 1000
+KEEPALIVE_S, DEAD_AFTER_MS = 30, 120_000
 
 
 READ_ONLY = frozenset(model.operation for model in MODELS if model.operation)
@@ -72,15 +76,40 @@ class Sessions:
         Raises:
             PollError: why there is nothing.
         """
+        with self._session(device, self._most_bytes, deadline) as (session, _, _):
+            return Replies(_config(session) if config else None, _state(session, topics))
+
+    @contextmanager
+    def subscribed(self, device: Device, *, deadline: float) -> Iterator[Subscription]:
+        """A subscription to the device's default stream of notifications (RFC 5277), for as long as wished.
+
+        Args:
+            deadline: seconds after which the attempt to subscribe is given up.
+
+        Raises:
+            NotOfferedError: the device has no notifications.
+            PollError: it can't be reached, or the session ended.
+        """
+        with self._session(device, MOST_BYTES_UNTAKEN, deadline) as (session, sock, watchdog):
+            if NOTIFICATION not in namespaces(session.server_capabilities):
+                raise NotOfferedError("error", "offers no notifications")
+            session.create_subscription()
+            watchdog.cancel()
+            yield Subscription(session, sock)
+
+    @contextmanager
+    def _session(
+        self, device: Device, most_bytes: int, deadline: float
+    ) -> Iterator[tuple[Any, _CappedSocket, threading.Timer]]:
         if device.netconf is None or self._closed:
             raise PollError("error", "no NETCONF access configured" if device.netconf is None else "stopped")
         if not device.netconf.host_key:
-            raise PollError("auth", "no host key is pinned for it: add it to the known hosts after checking it")
-        sock = _connect(device.address, device.netconf, self._most_bytes, deadline)
-        with self._watched(sock, deadline):
+            raise PollError("auth", "no host key is pinned for it: nettwin netconf enrol does so after checking it")
+        sock = _connect(device.address, device.netconf, most_bytes, deadline)
+        with self._watched(sock, deadline) as watchdog:
             try:
                 with _session(device, device.netconf, sock) as session:
-                    return Replies(_config(session) if config else None, _state(session, topics))
+                    yield session, sock, watchdog
             except PollError:
                 raise
             except Exception as problem:  # noqa: BLE001 - whatever a device makes ncclient raise is its failure
@@ -93,17 +122,66 @@ class Sessions:
             sock.cut()
 
     @contextmanager
-    def _watched(self, sock: _CappedSocket, deadline: float) -> Iterator[None]:
+    def _watched(self, sock: _CappedSocket, deadline: float) -> Iterator[threading.Timer]:
         watchdog = threading.Timer(deadline, sock.cut)
         watchdog.daemon = True
         watchdog.start()
         self._open.add(sock)
+        if self._closed:
+            sock.cut()
         try:
-            yield
+            yield watchdog
         finally:
             self._open.discard(sock)
             watchdog.cancel()
             sock.close()
+
+
+class NotOfferedError(PollError):
+    """The device does not have what was asked for, and will not have it soon."""
+
+
+class Subscription:
+    """Notifications as they come. Those that wait untaken are bounded, in number and octets."""
+
+    def __init__(self, session: Any, sock: _CappedSocket) -> None:
+        self._session = session
+        self._sock = sock
+
+    def take(self, seconds: float) -> str | None:
+        """The next notification, as XML; None if none came in this time.
+
+        Raises:
+            PollError: the session ended.
+        """
+        told = self._session.take_notification(block=True, timeout=seconds)
+        if told is None and not self._session.connected:
+            raise PollError("silent", "the session ended")
+        if told is None:
+            return None
+        text = str(told.notification_xml)
+        self._sock.left = min(MOST_BYTES_UNTAKEN, self._sock.left + 2 * len(text) + 1024)
+        return text
+
+    def dropped(self) -> int:
+        """How many were lost since it was last asked, because too many waited."""
+        return int(self._session._session._notification_q.forget())  # noqa: SLF001 - ours, see _opened
+
+
+class _Waiting(queue.Queue[Any]):
+    """Keeps so many and drops what is more: a device that floods us fills no memory."""
+
+    lost = 0
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002 - as Queue has it
+        try:
+            super().put(item, block=False)
+        except queue.Full:
+            self.lost += 1
+
+    def forget(self) -> int:
+        lost, self.lost = self.lost, 0
+        return lost
 
 
 class _CappedSocket(socket.socket):
@@ -142,6 +220,7 @@ def _connect(address: str, access: NetconfAccess, most_bytes: int, deadline: flo
     except OSError as problem:
         raise PollError("silent", f"can't connect: {problem.strerror or problem}") from None
     sock = _CappedSocket(fileno=plain.detach())
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
     sock.left = most_bytes
     return sock
 
@@ -162,6 +241,7 @@ def _opened(address: str, access: NetconfAccess, sock: _CappedSocket) -> Any:
     handler = _handler(access.handler)({"name": access.handler})
     session = SSHSession(handler)
     session._host_keys = PinnedKey(access.host_key)  # noqa: SLF001 - the one way to pin RSA keys too
+    session._notification_q = _Waiting(MOST_WAITING)  # noqa: SLF001 - ncclient's own has no bound
     try:
         session.connect(
             address,
@@ -174,6 +254,7 @@ def _opened(address: str, access: NetconfAccess, sock: _CappedSocket) -> Any:
             hostkey_verify=True,
             allow_agent=False,
             look_for_keys=False,
+            keepalive=KEEPALIVE_S,
         )
     except BaseException:
         if session.transport:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import paramiko  # type: ignore[import-untyped] # no stubs among our packages
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from collectors.failures import PollError
 from collectors.netconf.found import WITHOUT_SNMP
@@ -26,130 +22,17 @@ from collectors.netconf.hostkey import fingerprint, key_type, offered_key
 from collectors.netconf.wire import READ_ONLY, Replies, Sessions
 from collectors.profiles import ProfileSet
 from collectors.rounds import Limits, Poller
+from tests.collectors.netconf_server import BASE_1_0, CONFIG, DENIED, Server, canned, new_key, serving
 from twin.vocab.inventory import Device, NetconfAccess, Secret, SnmpAccess, SnmpV2c
 from twin.vocab.observed import LINKS_MAY_LACK
 
-BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
-IETF = "urn:ietf:params:xml:ns:yang:ietf-interfaces"
-END = b"]]>]]>"
-BASE_1_0 = "urn:ietf:params:netconf:base:1.0"
 JUNOS = "http://xml.juniper.net/netconf/junos/1.0"
-CONFIG = f'<data><interfaces xmlns="{IETF}"><interface><name>eth1</name></interface></interfaces></data>'
-STATE = (
-    f'<data><interfaces-state xmlns="{IETF}"><interface><name>eth1</name><oper-status>up</oper-status>'
-    "<statistics><in-octets>18446744073709551615</in-octets><out-octets>7</out-octets></statistics>"
-    "</interface></interfaces-state></data>"
-)
-DENIED = (
-    "<rpc-error><error-type>protocol</error-type><error-tag>access-denied</error-tag>"
-    "<error-severity>error</error-severity></rpc-error>"
-)
-
-
-@dataclass
-class Server:
-    """``answer``: the body of the reply to an rpc, None to stay silent for ever."""
-
-    port: int
-    host_key: str
-    received: list[str]
-    answer: Callable[[str], str | None]
-    capabilities: tuple[str, ...] = (BASE_1_0, IETF)
-
-    @property
-    def device(self) -> Device:
-        access = NetconfAccess("ops", self.host_key, password=Secret("right"), port=self.port, timeout=5.0)
-        return Device("r1", "127.0.0.1", netconf=access)
-
-
-class _Door(paramiko.ServerInterface):  # type: ignore[misc] # paramiko is untyped
-    def get_allowed_auths(self, _username: str) -> str:
-        return "password"
-
-    def check_auth_password(self, username: str, password: str) -> int:
-        return int(paramiko.AUTH_SUCCESSFUL if (username, password) == ("ops", "right") else paramiko.AUTH_FAILED)
-
-    def check_channel_request(self, _kind: str, _chanid: int) -> int:
-        return int(paramiko.OPEN_SUCCEEDED)
-
-    def check_channel_subsystem_request(self, _channel: Any, name: str) -> bool:
-        return name == "netconf"
-
-
-def _canned(rpc: str) -> str:
-    return "<ok/>" if "close-session" in rpc else CONFIG if "get-config" in rpc else STATE
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with serving(_new_key()) as state:
+    with serving(new_key()) as state:
         yield state
-
-
-@contextmanager
-def serving(key: Any) -> Iterator[Server]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    state = Server(int(listener.getsockname()[1]), key.get_base64(), [], _canned)
-    transports: list[Any] = []
-    acceptor = threading.Thread(target=_accept, args=(listener, key, state, transports), daemon=True)
-    acceptor.start()
-    yield state
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    for transport in transports:
-        transport.close()
-    acceptor.join(5)
-
-
-def _new_key() -> Any:
-    """A fresh Ed25519 key; paramiko can't make one itself."""
-    encoded = Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    )
-    return paramiko.Ed25519Key.from_private_key(io.StringIO(encoded.decode()))
-
-
-def _accept(listener: socket.socket, key: Any, state: Server, transports: list[Any]) -> None:
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            return
-        try:
-            transport = paramiko.Transport(connection)
-            transports.append(transport)
-            transport.add_server_key(key)
-            transport.start_server(server=_Door())
-            channel = transport.accept(2)
-        except (paramiko.SSHException, EOFError, OSError):  # the client hung up, as some tests want
-            continue
-        if channel is not None:
-            threading.Thread(target=_serve, args=(channel, state), daemon=True).start()
-
-
-def _serve(channel: Any, state: Server) -> None:
-    capabilities = "".join(f"<capability>{capability}</capability>" for capability in state.capabilities)
-    hello = f'<hello xmlns="{BASE}"><capabilities>{capabilities}</capabilities><session-id>1</session-id></hello>'
-    try:
-        channel.sendall(hello.encode() + END)
-        buffer = b""
-        while received := channel.recv(65536):
-            buffer += received
-            while END in buffer:
-                message, _, buffer = buffer.partition(END)
-                _reply(channel, message.decode(), state)
-    except (OSError, EOFError, paramiko.SSHException):
-        return
-
-
-def _reply(channel: Any, message: str, state: Server) -> None:
-    found = re.search(r'message-id="([^"]+)"', message)
-    if found is None:
-        return
-    state.received.append(message)
-    body = state.answer(message)
-    if body is not None:
-        channel.sendall(f'<rpc-reply xmlns="{BASE}" message-id="{found[1]}">{body}</rpc-reply>'.encode() + END)
 
 
 def fetch(device: Device, *, deadline: float = 10.0, most_bytes: int = 1 << 20) -> Replies:
@@ -194,7 +77,7 @@ def test_junos_is_asked_by_its_own_read_only_operations(server: Server) -> None:
         if "get-interface-information" in rpc
         else DENIED
         if "bgp" in rpc
-        else _canned(rpc)
+        else canned(rpc)
     )
     replies = fetch(with_access(server.device, handler="junos"))
     assert [interface.name for interface in replies.state.found.interfaces] == ["ge-0"]
@@ -202,7 +85,7 @@ def test_junos_is_asked_by_its_own_read_only_operations(server: Server) -> None:
 
 
 def test_state_that_is_refused_does_not_lose_the_configuration(server: Server, profiles: ProfileSet) -> None:
-    server.answer = lambda rpc: DENIED if "<interfaces" in rpc else _canned(rpc)
+    server.answer = lambda rpc: DENIED if "<interfaces" in rpc else canned(rpc)
     with Poller(profiles) as poller:
         result = poller.round([server.device])
     (told,) = result.blocks()[-1].rows()
@@ -211,7 +94,7 @@ def test_state_that_is_refused_does_not_lose_the_configuration(server: Server, p
 
 
 def test_another_host_key_than_the_pinned_one_is_not_trusted(server: Server) -> None:
-    problem = failure(with_access(server.device, host_key=_new_key().get_base64()))
+    problem = failure(with_access(server.device, host_key=new_key().get_base64()))
     assert (problem.status, problem.reason) == ("auth", "the host key is not the pinned one")
     assert server.received == []
 
@@ -221,7 +104,7 @@ HANDLERS = ["default", "junos", "iosxr", "iosxe", "csr", "nexus", "huaweiyang", 
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_no_device_handler_trusts_another_host_key(server: Server, handler: str) -> None:
-    strange = with_access(server.device, host_key=_new_key().get_base64(), handler=handler)
+    strange = with_access(server.device, host_key=new_key().get_base64(), handler=handler)
     assert failure(strange).reason == "the host key is not the pinned one"
     assert server.received == []
 
@@ -233,7 +116,7 @@ def test_whatever_the_device_handler_replies_keep_their_namespaces(server: Serve
 
 
 KEYS = {
-    "ed25519": _new_key,
+    "ed25519": new_key,
     "rsa": lambda: paramiko.RSAKey.generate(2048),
     "ecdsa": paramiko.ECDSAKey.generate,
 }
@@ -251,7 +134,7 @@ def test_host_keys_of_every_kind_can_be_pinned(kind: str) -> None:
 def test_fingerprints_are_those_of_ssh_keygen(tmp_path: Path) -> None:
     if shutil.which("ssh-keygen") is None:
         pytest.skip("OpenSSH is not installed")
-    key = _new_key().get_base64()
+    key = new_key().get_base64()
     (tmp_path / "key.pub").write_text(f"{key_type(key)} {key}\n")
     argv = ["ssh-keygen", "-l", "-f", str(tmp_path / "key.pub")]
     told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
@@ -290,7 +173,7 @@ def test_a_closed_port_is_refused() -> None:
 
 
 def test_denied_access_is_refused(server: Server) -> None:
-    server.answer = lambda rpc: DENIED if "get-config" in rpc else _canned(rpc)
+    server.answer = lambda rpc: DENIED if "get-config" in rpc else canned(rpc)
     problem = failure(server.device)
     assert problem.status == "refused"
     assert "access-denied" in problem.reason
@@ -326,7 +209,7 @@ def test_closing_cuts_open_sessions(server: Server) -> None:
 
 def test_a_host_that_accepts_and_says_nothing_is_cut_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        access = NetconfAccess("ops", _new_key().get_base64(), port=mute.getsockname()[1])
+        access = NetconfAccess("ops", new_key().get_base64(), port=mute.getsockname()[1])
         began = time.monotonic()
         problem = failure(Device("r1", "127.0.0.1", netconf=access), deadline=0.5)
     assert problem.status == "silent"
@@ -358,7 +241,7 @@ def test_where_snmp_was_silent_netconf_does_not_pass_for_the_whole(server: Serve
 
 
 def test_a_malicious_reply_is_that_devices_failure(server: Server, profiles: ProfileSet) -> None:
-    server.answer = lambda rpc: "<data>&lol;</data>" if "get-config" in rpc else _canned(rpc)
+    server.answer = lambda rpc: "<data>&lol;</data>" if "get-config" in rpc else canned(rpc)
     with Poller(profiles, limits=Limits(netconf_deadline=5.0)) as poller:
         (failed,) = poller.round([server.device]).failures()
     assert failed.status == "error"

@@ -118,7 +118,8 @@ class CollectSettings:
 
     ``spread``: over which share of ``every`` the devices' polls are spread; ``snmp_engine``: ``pysnmp`` is the slow
     reference; ``metrics``: ADDRESS:PORT at which the running collector tells how it is (Prometheus text); none unless
-    asked for; ``configs``: where another tool puts configuration text.
+    asked for; ``configs``: where another tool puts configuration text; ``netconf_notifications``:
+    whether devices that offer them are listened to.
     """
 
     every: Duration = timedelta(seconds=60)
@@ -129,6 +130,7 @@ class CollectSettings:
     snmp_engine: Literal["fast", "pysnmp"] = "fast"
     metrics: ListenAddress | None = None
     configs: ConfigsSettings | None = None
+    netconf_notifications: bool = False
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from collectors.netconf.notifications import SOURCE, WORTH_A_POLL
 from collectors.snmp.trap_engine import Identity
 from twin.store import Reader, StoreError
 from twin.vocab.errors import UsageError
@@ -26,6 +27,8 @@ _UNTOLD_BY_POLLING = ("authenticationFailure",)
 
 def worth_a_poll(event: Event) -> bool:
     """Whether polling the device anew may show more. A stranger who knocks at it must not make us poll it."""
+    if event.source == SOURCE:
+        return event.event in WORTH_A_POLL
     return event.event not in _UNTOLD_BY_POLLING
 
 

@@ -156,9 +156,12 @@ def _for_ever(
         if chosen.file.collect.metrics:
             stack.enter_context(served(chosen.file.collect.metrics, collector.status))
         nudges = Nudges()
-        receiver = _receiver(chosen, inventory, store, collector, tally, nudges)
+        happened = _happenings(collector, tally, nudges)
+        receiver = _receiver(chosen, inventory, store, collector, happened)
         if receiver:
             stack.enter_context(receiver)
+        if chosen.file.collect.netconf_notifications:
+            _listen(stack, inventory, happened, tally)
         stop = stack.enter_context(Stop())
         tally.note(f"watching {len(inventory)} devices every {interval:g} s; Ctrl-C ends")
 
@@ -188,15 +191,9 @@ def _for_ever(
         raise typer.Exit(EXIT_ERROR)
 
 
-def _receiver(
-    chosen: Settings, inventory: Sequence[Device], store: Store, collector: Collector, tally: Tally, nudges: Nudges
-) -> TrapReceiver | None:
-    """Hears traps, if the settings say so: each is an event, and its device is polled out of turn."""
+def _happenings(collector: Collector, tally: Tally, nudges: Nudges) -> Callable[[Event], None]:
+    """Each event is kept and shown, and its device polled out of turn if that may show more."""
     from twin.app.trapping import worth_a_poll
-    from twin.app.wiring import trap_receiver_of
-
-    if chosen.file.traps is None:
-        return None
 
     def happened(event: Event) -> None:
         collector.happened(event)
@@ -204,9 +201,33 @@ def _receiver(
         if worth_a_poll(event):
             nudges(event.device)
 
+    return happened
+
+
+def _receiver(
+    chosen: Settings,
+    inventory: Sequence[Device],
+    store: Store,
+    collector: Collector,
+    happened: Callable[[Event], None],
+) -> TrapReceiver | None:
+    """Hears traps, if the settings say so."""
+    from twin.app.wiring import trap_receiver_of
+
+    if chosen.file.traps is None:
+        return None
     receiver = trap_receiver_of(chosen, chosen.file.traps, inventory, happened, store)
     collector.traps = receiver.tally
     return receiver
+
+
+def _listen(stack: ExitStack, inventory: Sequence[Device], happened: Callable[[Event], None], tally: Tally) -> None:
+    """Hears NETCONF notifications."""
+    from collectors.netconf.listen import MOST_DEVICES, Listeners
+
+    listeners = stack.enter_context(Listeners(inventory, happened))
+    if listeners.left_out:
+        tally.note(f"listening to {MOST_DEVICES} devices over NETCONF; not to {len(listeners.left_out)} more")
 
 
 class Tally:
