@@ -20,7 +20,7 @@ _NAMED = re.compile(r"(?:[A-Za-z][\w-]*::)?([A-Za-z][\w-]*)((?:\.\d+)*)")
 _LAYOUT = "\t\r\n"
 _CLOCKS = ("TimeTicks", "TimeStamp")
 _ADDRESSES = ("IpAddress", "InetAddress", "RouterID", "AreaID")
-_HEX = ("PhysAddress", "MacAddress", "Bits", "BITS", "BridgeId", "SnmpEngineID")
+_HEX = ("PhysAddress", "MacAddress", "Bits", "BITS", "BridgeId", "SnmpEngineID", "IsisLinkStatePDUID")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,17 @@ _ENTERPRISE = (1, 3, 6, 1, 6, 3, 1, 1, 4, 3, 0)
 _UNTOLD = (_SYS_UP_TIME, _TRAP_OID, _COMMUNITY, _ENTERPRISE)
 _IF_TABLE, _IF_X_TABLE = (1, 3, 6, 1, 2, 1, 2, 2, 1), (1, 3, 6, 1, 2, 1, 31, 1, 1, 1)
 _IF_INDEX, _IF_DESCR, _IF_NAME = (*_IF_TABLE, 1), (*_IF_TABLE, 2), (*_IF_X_TABLE, 1)
-_IPV6_OCTETS = 16
+_ISIS = (1, 3, 6, 1, 2, 1, 138)
+_ISIS_CIRCUIT, _ISIS_LSP = (*_ISIS, 1, 10, 1, 2), (*_ISIS, 1, 10, 1, 3)
+_SYSTEM_ID_OCTETS, _IPV6_OCTETS = 6, 16
+# entPhysicalTable, entStateTable; CISCO-ENTITY-SENSOR-MIB, CISCO-ENTITY-FRU-CONTROL-MIB: indexed by entPhysicalIndex
+_ENTITIES = (
+    (1, 3, 6, 1, 2, 1, 47, 1, 1, 1, 1),
+    (1, 3, 6, 1, 2, 1, 131, 1, 1, 1),
+    (1, 3, 6, 1, 4, 1, 9, 9, 91, 1, 1, 1, 1),
+    *((1, 3, 6, 1, 4, 1, 9, 9, 117, 1, group, 1, 1) for group in (1, 2, 4)),
+)
+_ENTITY_NAME = (*_ENTITIES[0], 7)
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,28 @@ def _meaning(oid: Oid, varbinds: Varbinds, names: Names, interface: NameOf) -> t
     known = names.by_oid.get(oid)
     if known is None or known.type != NOTIFICATION:
         return UNKNOWN, dotted(oid)
-    return known.name, _interface(varbinds, interface)
+    if oid == (*_ISIS, 0, 17):
+        return known.name, _isis_neighbor(varbinds, interface)
+    return known.name, _interface(varbinds, interface) or _entity(varbinds)
+
+
+def _isis_neighbor(varbinds: Varbinds, interface: NameOf) -> str:
+    """The adjacent system's identifier, which its LSP's begins with, and the circuit's interface (RFC 4444)."""
+    told = {oid[: len(_ISIS_LSP)]: value for oid, value in varbinds}
+    lsp, index = told.get(_ISIS_LSP), told.get(_ISIS_CIRCUIT)
+    if not isinstance(lsp, bytes) or len(lsp) < _SYSTEM_ID_OCTETS:
+        return ""
+    digits = lsp[:_SYSTEM_ID_OCTETS].hex()
+    system = ".".join(digits[i : i + 4] for i in range(0, len(digits), 4))
+    return f"{system}%{interface(index) or index}" if isinstance(index, int) and index else system
+
+
+def _entity(varbinds: Varbinds) -> str:
+    """entPhysicalName if told, else the index of the part a sensor, fan or module is (ENTITY-MIB, RFC 6933)."""
+    named = next((_text(value) for oid, value in varbinds if _below(oid, _ENTITY_NAME)), "")
+    indices = (oid[len(e) + 1] for oid, _ in varbinds for e in _ENTITIES if _below(oid, e) and len(oid) > len(e) + 1)
+    index = next(indices, None)
+    return named or ("" if index is None else f"entPhysicalIndex {index}")
 
 
 def _interface(varbinds: Varbinds, interface: NameOf) -> str:

@@ -142,6 +142,16 @@ def test_listen_prints_events_as_json_lines(settings: Settings, port: int, capsy
     assert "taken" in told.err
 
 
+def test_ctrl_c_ends_listening_and_tells_what_came(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    ending = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
+    ending.start()
+    with pytest.raises(SystemExit) as ended:
+        main(["snmp", "listen", "--settings", str(settings.path)])
+    ending.join()
+    assert not ended.value.code
+    assert capsys.readouterr().err.splitlines()[-1] == "nothing came"
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

@@ -61,16 +61,19 @@ Listen = Callable[..., Heard]
 
 @pytest.fixture
 def listen() -> Iterator[Listen]:
-    """A receiver for devices that all are on 127.0.0.1, by name and credentials."""
+    """A receiver for devices that all are at one address, by name and credentials."""
     running: list[TrapReceiver] = []
 
     def start(
-        address: str = "127.0.0.1", allowance: Allowance | None = None, **devices: SnmpV1 | SnmpV2c | SnmpV3
+        address: str = "127.0.0.1",
+        at: str = "127.0.0.1",
+        allowance: Allowance | None = None,
+        **devices: SnmpV1 | SnmpV2c | SnmpV3,
     ) -> Heard:
         inventory = [Device(name, address, SnmpAccess(credentials)) for name, credentials in devices.items()]
         events: list[Event] = []
         receiver = TrapReceiver(
-            ("127.0.0.1", 0),
+            (at, 0),
             Sources(inventory),
             events.append,
             names=NAMES,
@@ -186,6 +189,16 @@ def test_an_inform_that_is_not_authentic_is_not_acknowledged(listen: Listen, sen
     heard = listen(r1=TWIN, r2=PUBLIC)
     assert send("snmpinform", heard, *words) != 0
     assert heard.events == []
+
+
+@pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").read_text(), reason="no IPv6 here")
+@pytest.mark.parametrize("words", [["-v2c", "-c", "public"], v3()], ids=["v2c", "v3"])
+def test_informs_come_over_ipv6_as_well(listen: Listen, home: Path, words: list[str]) -> None:
+    heard = listen(address="::1", at="::1", r1=PUBLIC, r2=TWIN)
+    environment = os.environ | {"SNMP_PERSISTENT_DIR": str(home), "SNMPCONFPATH": str(home), "MIBS": ""}
+    argv = ["snmpinform", "-t", "1", *words, f"udp6:[::1]:{heard.receiver.port}", *LINK_DOWN]
+    assert subprocess.run(argv, env=environment, capture_output=True, check=False).returncode == 0
+    assert len(heard.events) == 1
 
 
 def test_strangers_are_not_even_decoded(listen: Listen, send: Send) -> None:
