@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from operator import add
@@ -52,8 +51,7 @@ class Cells(NamedTuple):
     ended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Pdu:
+class Pdu(NamedTuple):
     """A PDU as read; names, tags and contents of its varbinds side by side."""
 
     kind: int
@@ -79,8 +77,7 @@ class Pdu:
             raise MalformedError(str(problem), self.request_id) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message of version 1 or 2c (``version`` 0 or 1)."""
 
     version: int

@@ -7,7 +7,6 @@ import errno
 import math
 import os
 import random
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -160,7 +159,7 @@ class Conversation:
 
 def fresh_id() -> int:
     """A request-id nobody can guess (31 bits), for answers are told by it."""
-    return secrets.randbits(31)
+    return int.from_bytes(os.urandom(4)) >> 1
 
 
 def _expire(future: asyncio.Future[Any]) -> None:

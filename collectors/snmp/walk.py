@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import takewhile
 from operator import le, lt
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from collectors.failures import PollError
 from collectors.snmp.ber import (
@@ -243,7 +243,7 @@ class _Column:
     rows: int = 0
     seen: int = 0
     last: Oid = ()
-    values: list[Value] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
     open: bool = True
     cut: str = ""
 
@@ -270,7 +270,8 @@ class _Column:
         heads, count = self.prefix.heads, len(known)
         if not known or [heads[len(suffix)] + suffix for suffix in known] != names[:count]:
             return 0
-        self._move(values[:count], names[count - 1], self.spine.instances[self.rows + count - 1])
+        self.values += values[:count]  # no gaps: no NULL among them
+        self._move(count, count, names[count - 1], self.spine.instances[self.rows + count - 1])
         return count
 
     def _take_new(self, names: Sequence[bytes], values: Sequence[Value | None]) -> None:
@@ -281,8 +282,8 @@ class _Column:
             return self.close(f"{dotted(self.prefix.oid)}: {problem}")
         good = _increasing(self.last, instances)
         if good:
-            self._extend(suffixes[:good], instances[:good], values[:good])
-            self._move(values[:good], names[good - 1], instances[good - 1])
+            kept = self._extend(suffixes[:good], instances[:good], values[:good])
+            self._move(kept, good, names[good - 1], instances[good - 1])
         if good < len(instances):
             return self.close(
                 f"{dotted(self.prefix.oid)} does not increase after {dotted(self.prefix.oid + self.last)}"
@@ -298,8 +299,11 @@ class _Column:
         own = takewhile(lambda name: name.startswith(content), map(content_of, names))
         return [name[len(content) :] for name in own]
 
-    def _extend(self, suffixes: list[bytes], instances: list[Oid], values: Sequence[Value | None]) -> None:
-        """Put these rows where the spine has them; a column whose rows differ goes to another spine."""
+    def _extend(self, suffixes: list[bytes], instances: list[Oid], values: Sequence[Value | None]) -> int:
+        """Put the rows that have a value where the spine has them, and tell how many.
+
+        A column whose rows differ goes to another spine.
+        """
         kept = [place for place, value in enumerate(values) if value is not None]
         if len(kept) < len(values):
             suffixes, instances = [suffixes[place] for place in kept], [instances[place] for place in kept]
@@ -308,6 +312,8 @@ class _Column:
         if self.rows == len(self.spine.suffixes):
             self.spine.suffixes += suffixes
             self.spine.instances += instances
+        self.values += [value for value in values if value is not None]
+        return len(kept)
 
     def _other_spine(self, suffixes: list[bytes]) -> _Spine:
         before = self.spine.suffixes[: self.rows]
@@ -317,11 +323,9 @@ class _Column:
         self.spines.append(_Spine(before, self.spine.instances[: self.rows]))
         return self.spines[-1]
 
-    def _move(self, values: Sequence[Value | None], name: bytes, instance: Oid) -> None:
-        before = len(self.values)
-        self.values += [value for value in values if value is not None]
-        self.rows += len(self.values) - before
-        self.seen += len(values)
+    def _move(self, rows: int, seen: int, name: bytes, instance: Oid) -> None:
+        self.rows += rows
+        self.seen += seen
         self.cursor, self.last = name, instance
 
 
