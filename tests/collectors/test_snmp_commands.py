@@ -152,6 +152,14 @@ def test_profile_tells_where_each_table_comes_from(nettwin: Nettwin, site: Path)
     assert isis["interface"] == ["1.3.6.1.4.1.9.10.118.1.3.2.1.2 at [circuit]"]
 
 
+def test_profile_alone_lists_what_there_is_and_by_what_it_was_verified(nettwin: Nettwin, site: Path) -> None:
+    told = {p["profile"]: p for p in json.loads(nettwin("snmp", "profile", "--json", settings=site).stdout)}
+    assert set(told) == {path.stem for path in (packaged_configs() / "profiles").glob("*.yaml")}
+    assert told["nokia-sros"]["verified"] == "unverified"
+    assert told["cisco-iosxr"]["system_description"] == ["IOS XR"]
+    assert re.search(r"mikrotik-routeros +│ 1.3.6.1.4.1.14988.1 ", nettwin("snmp", "profile", settings=site).stdout)
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -165,7 +173,7 @@ def test_profile_says_why(nettwin: Nettwin, site: Path, words: list[str], why: s
 
 
 REFUSED = [
-    (["snmp", "profile"], 2, "name a device, or give --object-id"),
+    (["snmp", "profile", "box", "--object-id", "1.3"], 2, "name a device or give --object-id, not both"),
     (["snmp", "profile", "--object-id", "mikrotik"], 2, "--object-id: 'mikrotik' is not a numeric object identifier"),
     (["snmp", "profile", "gone"], 1, r"gone \(127.0.0.1\): silent: "),
     (["snmp", "lint", "none.yaml"], 2, "none.yaml: can't be read"),

@@ -14,6 +14,7 @@ from twin.vocab.errors import EXIT_FAIL, UsageError
 
 if TYPE_CHECKING:
     from collectors.explain import ExplainedTable, Explanation, Item
+    from collectors.profiles import ProfileSet
     from twin.app.settings import Settings
 
 
@@ -64,21 +65,41 @@ def profile(
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is read from a device, when, by which profile and why, and what each profile was verified by."""
+    """Show what is read from a device, when, by which profile and why, and what each profile was verified by.
+
+    Without a device: the profiles there are.
+    """
     from collectors.explain import explain
     from twin.app.wiring import profiles_of
 
     chosen = settings_of(settings)
     known = profiles_of(chosen)
-    if (device is None) == (object_id is None):
-        raise UsageError("name a device, or give --object-id")
+    show = screen()
+    if device is None and object_id is None:
+        _list(show, known, as_json=as_json)
+        return
+    if device is not None and object_id is not None:
+        raise UsageError("name a device or give --object-id, not both")
     told = _ask_system(chosen, device) if device else (_object_id(object_id or ""), description, ())
     explained = explain(known, *told)
-    show = screen()
     if as_json:
         show.json(to_json(explained))
     else:
         _print(show, explained)
+
+
+def _list(show: Screen, known: ProfileSet, *, as_json: bool) -> None:
+    from collectors.snmp.wire import dotted
+
+    rows = [
+        (p.name, list(map(dotted, p.system_object_ids)), p.system_description, p.verified) for p in known.own.values()
+    ]
+    heads = ("profile", "sysObjectID begins with", "sysDescr holds one of", "verified by")
+    if as_json:
+        keys = ("profile", "system_object_ids", "system_description", "verified")
+        show.json(to_json([dict(zip(keys, row, strict=True)) for row in rows]))
+    else:
+        show.out.print(table("profiles", heads, [(n, ", ".join(o), ", ".join(d), v) for n, o, d, v in rows]))
 
 
 def _object_id(text: str) -> tuple[int, ...]:
