@@ -20,7 +20,7 @@ from collectors import chain
 from collectors.failures import Failed, PollError, Protocol
 from collectors.gate import Gate
 from collectors.netconf import decode as netconf
-from collectors.netconf.found import BESIDE_SNMP, WITHOUT_SNMP, Found, blocks_of
+from collectors.netconf.found import BESIDE_SNMP, SAMPLED, WITHOUT_SNMP, Found, blocks_of
 from collectors.netconf.wire import Replies, Sessions
 from collectors.pace import Breaker
 from collectors.profiles import ProfileSet
@@ -260,14 +260,19 @@ class Poller:
     async def _poll_netconf(self, device: Device, full: bool) -> Polled:
         """Interface samples are taken only where SNMP does not take them: two sources would make one series jump."""
         deadline = self._limits.netconf_deadline
-        topics = WITHOUT_SNMP if device.snmp is None else BESIDE_SNMP
-        call = partial(self._sessions.fetch, device, config=full, topics=topics, deadline=deadline)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        topics = BESIDE_SNMP if device.snmp else WITHOUT_SNMP if full else SAMPLED
+
+        def read() -> Polled:
+            """In a thread: a configuration of many megabytes must not hold up the loop that everybody waits on."""
+            return _decode_netconf(
+                device, self._sessions.fetch(device, config=full, topics=topics, deadline=deadline), full
+            )
+
+        future = asyncio.get_running_loop().run_in_executor(self._threads, read)
         try:
-            replies: Replies = await asyncio.wait_for(future, deadline + 2.0)
+            return await asyncio.wait_for(future, deadline + 2.0)
         except TimeoutError:
             raise PollError("silent", f"not done in {deadline:g} s") from None
-        return _decode_netconf(device, replies, full)
 
     async def _run(self, job: _Job, full: bool, heard: Heard | None) -> Polled | Failed | None:
         """Poll when it is this job's turn; None if it is left alone this time."""

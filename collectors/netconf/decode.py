@@ -40,16 +40,18 @@ def configured(reply: str) -> Found:
 def observed(device: Device, state: Found, told: Found) -> ObservedDevice:
     """The device by its state and, for names and addresses, its configuration.
 
-    LLDP is not read over NETCONF: where SNMP should have told neighbours, their links may be missing.
+    Without LLDP's neighbours that is said; where SNMP should have told them, links may be missing.
     """
     whole = with_configured(state, told)
     flags = [f"{LINKS_MAY_LACK}: no interface state over NETCONF"] if not state.interfaces else []
-    unread = "neighbours: SNMP did not tell them" if device.snmp else "neighbours: not read over NETCONF"
-    flags.append(f"{LINKS_MAY_LACK}: {unread}" if device.snmp else unread)
+    if not state.lldp:
+        unread = "neighbours: SNMP did not tell them" if device.snmp else "neighbours: not read over NETCONF"
+        flags.append(f"{LINKS_MAY_LACK}: {unread}" if device.snmp else unread)
     return ObservedDevice(
         device.name,
         system_name=whole.system_name,
         interfaces=observed_interfaces(whole),
+        lldp=state.lldp,
         ospf=observed_neighbors(whole),
         bgp=observed_peers(whole),
         flags=tuple(flags),

@@ -11,11 +11,12 @@ import numpy as np
 
 from collectors.netconf.xml import Address
 from twin.vocab.blocks import Block
-from twin.vocab.observed import BgpPeer, ObservedInterface, OspfNeighbor, is_up
+from twin.vocab.observed import BgpPeer, LldpNeighbor, ObservedInterface, OspfNeighbor, is_up
 
-Topic: TypeAlias = Literal["interfaces", "system", "hardware", "bgp", "ospf", "isis"]
-WITHOUT_SNMP: tuple[Topic, ...] = ("interfaces", "system", "hardware", "bgp", "ospf", "isis")
-BESIDE_SNMP: tuple[Topic, ...] = ("interfaces", "bgp", "ospf")
+Topic: TypeAlias = Literal["interfaces", "system", "hardware", "bgp", "ospf", "isis", "lldp"]
+SAMPLED: tuple[Topic, ...] = ("interfaces", "system", "hardware", "bgp", "ospf", "isis")
+WITHOUT_SNMP: tuple[Topic, ...] = (*SAMPLED, "lldp")
+BESIDE_SNMP: tuple[Topic, ...] = ("interfaces", "bgp", "ospf", "lldp")
 BGP_STATES = {  # RFC 4273 bgpPeerState
     "idle": 1,
     "connect": 2,
@@ -77,12 +78,13 @@ class Found:
     rows: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
     bgp: tuple[Peer, ...] = ()
     ospf: tuple[Neighbor, ...] = ()
+    lldp: tuple[LldpNeighbor, ...] = ()
 
     @property
     def values(self) -> int:
         """How many values were read."""
         rows = sum(len(row) for rows in self.rows.values() for row in rows)
-        return rows + sum(len(i.values) for i in self.interfaces) + len(self.bgp) + len(self.ospf)
+        return rows + sum(len(i.values) for i in self.interfaces) + len(self.bgp) + len(self.ospf) + len(self.lldp)
 
     @property
     def topics(self) -> frozenset[Topic]:
@@ -94,6 +96,7 @@ class Found:
             "bgp": bool(self.bgp),
             "ospf": bool(self.ospf),
             "isis": bool(self.rows.get("isis_neighbor")),
+            "lldp": bool(self.lldp),
         }
         return frozenset(topic for topic, any_there in there.items() if any_there)
 
@@ -115,6 +118,7 @@ def merge(parts: Iterable[Found]) -> Found:
         {kind: tuple(row for part in listed for row in part.rows.get(kind, ())) for kind in sorted(kinds)},
         tuple({peer.peer: peer for part in reversed(listed) for peer in reversed(part.bgp)}.values())[::-1],
         tuple({n.address: n for part in reversed(listed) for n in reversed(part.ospf)}.values())[::-1],
+        tuple(dict.fromkeys(neighbor for part in listed for neighbor in part.lldp)),
     )
 
 
@@ -193,6 +197,14 @@ def observed_neighbors(found: Found) -> tuple[OspfNeighbor, ...]:
         for neighbor in found.ospf
         if (address := _ipv4(neighbor.address)) is not None and (router := _ipv4(neighbor.router_id)) is not None
     )
+
+
+def lldp_neighbor(interface: str, name: str, port: str, description: str = "", *addresses: str) -> LldpNeighbor | None:
+    """A neighbour; None if the interface or who it is was not told."""
+    if not interface or not name:
+        return None
+    managed = tuple(found for address in addresses if (found := _ipv4(address)) is not None)
+    return LldpNeighbor(interface, name, port, description, managed)
 
 
 def _ipv4(text: str) -> IPv4Address | None:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any, TypeAlias
 
@@ -108,7 +109,7 @@ def local(text: str) -> str:
     return text.rpartition(":")[2]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Names:
     """Paths such as ``interface/ip:ipv4`` in the namespaces of one model: ``uri`` where a step has no prefix."""
 
@@ -117,11 +118,7 @@ class Names:
 
     def __call__(self, path: str) -> str:
         """The path in ElementPath's own form."""
-        return "/".join(self._step(step) for step in path.split("/"))
-
-    def _step(self, step: str) -> str:
-        prefix, _, name = step.rpartition(":")
-        return name if name in {".", "..", "*"} else f"{{{self.others[prefix] if prefix else self.uri}}}{name}"
+        return _clark(self, path)
 
     def each(self, top: Element, path: str) -> Iterator[Element]:
         return top.iterfind(self(path))
@@ -177,6 +174,16 @@ class Names:
             for entry in self.each(element, path)
         )
         return tuple(one for one in found if one is not None)
+
+
+@lru_cache(4096)
+def _clark(names: Names, path: str) -> str:
+    return "/".join(_step(names, step) for step in path.split("/"))
+
+
+def _step(names: Names, step: str) -> str:
+    prefix, _, name = step.rpartition(":")
+    return name if name in {".", "..", "*"} else f"{{{names.others[prefix] if prefix else names.uri}}}{name}"
 
 
 def read_all(element: Element, leaves: Mapping[str, Leaf]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Server:
     received: list[str]
     answer: Callable[[str], str | None]
     capabilities: tuple[str, ...] = (BASE_1_0, IETF)
+    preamble: str = ""
     subscribers: list[Any] = field(default_factory=list)
 
     def notify(self, *told: str) -> None:
@@ -123,7 +124,7 @@ def _serve(channel: Any, state: Server) -> None:
     capabilities = "".join(f"<capability>{capability}</capability>" for capability in state.capabilities)
     hello = f'<hello xmlns="{BASE}"><capabilities>{capabilities}</capabilities><session-id>1</session-id></hello>'
     try:
-        channel.sendall(hello.encode() + END)
+        channel.sendall(f"{state.preamble}{hello}".encode() + END)
         buffer = b""
         while received := channel.recv(65536):
             buffer += received

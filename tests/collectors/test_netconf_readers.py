@@ -15,7 +15,7 @@ from collectors.netconf import decode
 from collectors.netconf.ask import Asked, RefusedError, ask
 from collectors.netconf.found import BGP_STATES, OSPF_STATES, WITHOUT_SNMP, blocks_of, state_number
 from collectors.netconf.models import Request, library_namespaces, namespaces, needs_library, offered, wrapped
-from collectors.netconf.readers import MODELS, iosxr
+from collectors.netconf.readers import MODELS, ietf, iosxe, iosxr, openconfig
 from collectors.netconf.xml import data_of, parse
 from twin.vocab.inventory import Device
 from twin.vocab.plain import to_plain
@@ -151,6 +151,16 @@ def test_every_reader_says_by_what_it_was_verified() -> None:
     assert all(model.verified for model in MODELS)
 
 
+def test_a_huge_but_legal_reply_is_read(tmp_path: Path) -> None:
+    entry = "<interface><name>ge-{}</name><oper-status>up</oper-status><description>{}</description></interface>"
+    many = "".join(entry.format(number, "x" * 2000) for number in range(5000))
+    namespace = 'xmlns="urn:ietf:params:xml:ns:yang:ietf-interfaces"'
+    reply = EMPTY.replace("/>", f"><interfaces {namespace}>{many}</interfaces></data>")
+    _, told = asked_of(IETF, send=lambda _request: reply)
+    assert len(reply) > 10_000_000
+    assert len(told.found.interfaces) == 5000
+
+
 # -- real configurations: 12 routers of a lab, IOS XR and NX-OS ------------------------------------
 
 RECORDED = Path(__file__).parents[3] / "shared/data/cisco_telemetry/S-200202_2155_evtmix-1/running_configs.tar.xz"
@@ -192,6 +202,16 @@ def test_descriptions_of_real_routers_name_the_other_end(recorded: dict[str, str
     (port,) = (i for i in leaf.interfaces if i.name == "HundredGigE0/0/0/0")
     assert port.alias == "connects to dr01 port HundredGigE0/0/0/6"
     assert [str(a) for a in port.addresses] == ["172.31.24.0/31", "2001:420:289:2000:0:1ab:fab0:2400/127"]
+
+
+def test_three_models_of_one_real_ios_xe_switch_agree(recorded: dict[str, str]) -> None:
+    (text,) = (text for name, text in recorded.items() if "spine5" in name)
+    told = [
+        {i.name: set(i.addresses) for i in read(data_of(text)).interfaces if i.addresses}
+        for read in (iosxe.read_configured, openconfig.read_interfaces, ietf.read_interfaces)
+    ]
+    assert told[0] == told[1] == told[2]
+    assert sum(len(addresses) for addresses in told[0].values()) == 17
 
 
 def test_native_and_unified_models_of_real_routers_agree(recorded: dict[str, str]) -> None:

@@ -247,6 +247,17 @@ def test_a_malicious_reply_is_that_devices_failure(server: Server, profiles: Pro
     assert failed.status == "error"
 
 
+BOMB = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 30}">' for i in range(1, 12))
+
+
+def test_a_hello_that_grows_without_end_is_that_devices_failure(server: Server) -> None:
+    server.preamble = f'<!DOCTYPE hello [<!ENTITY e0 "ha">{BOMB}]>'
+    server.capabilities = ("&e11;",)
+    began = time.process_time()
+    assert failure(server.device, deadline=3.0).status in {"error", "silent"}
+    assert time.process_time() - began < 5
+
+
 def test_a_device_without_a_pinned_host_key_is_not_even_asked() -> None:
     device = Device("r1", "192.0.2.1", netconf=NetconfAccess("ops", "", password=Secret("x")))
     assert "no host key is pinned" in failure(device).reason

@@ -1,4 +1,8 @@
-"""All readers in order of preference: vendors' own models tell most, the standard ones come after them."""
+"""All readers in order of preference: vendors' own models tell most, the standard ones come after them.
+
+By what each was verified stands in its ``Model.verified``; of configurations: IOS XR native and UM, NX-OS, IOS XE
+native, OpenConfig and IETF by the recorded running configurations of 12 routers, the others by instances of ours.
+"""
 
 from __future__ import annotations
 

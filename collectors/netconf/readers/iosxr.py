@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from collectors.netconf.found import BGP_STATES, ISIS_STATES, Found, FoundInterface, Peer, state_number
+from collectors.netconf.found import (
+    BGP_STATES,
+    ISIS_STATES,
+    Found,
+    FoundInterface,
+    Peer,
+    lldp_neighbor,
+    state_number,
+)
 from collectors.netconf.models import Model, Subtree
 from collectors.netconf.xml import Element, Names, read_all
 
@@ -13,6 +21,7 @@ _ROOT = "http://cisco.com/ns/yang/Cisco-IOS-XR-"
 BRIEFS, STATS = f"{_ROOT}pfi-im-cmd-oper", f"{_ROOT}infra-statsd-oper"
 PROCESSORS, MEMORY = f"{_ROOT}wdsysmon-fd-oper", f"{_ROOT}nto-misc-oper"
 BGP, ISIS, OPTICS = f"{_ROOT}ipv4-bgp-oper", f"{_ROOT}clns-isis-oper", f"{_ROOT}controller-optics-oper"
+LLDP = f"{_ROOT}ethernet-lldp-oper"
 _UP, _DOWN, _UNKNOWN = 1, 2, 4
 _brief = Names(BRIEFS)
 _stat = Names(STATS)
@@ -137,6 +146,25 @@ def _optics(port: Element) -> Iterator[dict[str, Any]]:
                 yield {"sensor": sensor, "value": power, "type": "optical_power", "unit": "dBm", **base}
 
 
+# -- neighbours ------------------------------------------------------------------------------------
+
+_ll = Names(LLDP)
+
+
+def read_lldp(data: Element) -> Found:
+    found = (
+        lldp_neighbor(
+            _ll.text("receiving-interface-name")(entry) or _ll.text("interface-name")(detail),
+            _ll.text("detail/system-name")(entry) or _ll.text("device-id")(entry),
+            _ll.text("port-id-detail")(entry),
+            _ll.text("detail/port-description")(entry),
+        )
+        for detail in _ll.each(data, "lldp/nodes/node/neighbors/details/detail")
+        for entry in _ll.each(detail, "lldp-neighbor")
+    )
+    return Found(lldp=tuple(neighbor for neighbor in found if neighbor))
+
+
 # -- configuration ---------------------------------------------------------------------------------
 
 _cfg = Names(f"{_ROOT}ifmgr-cfg", {"v4": f"{_ROOT}ipv4-io-cfg", "v6": f"{_ROOT}ipv6-ma-cfg"})
@@ -259,6 +287,19 @@ MODELS = (
             ),
         ),
         read_isis,
+        "unverified",
+    ),
+    Model(
+        "Cisco-IOS-XR-ethernet-lldp-oper",
+        "lldp",
+        (
+            Subtree(
+                LLDP,
+                f'<lldp xmlns="{LLDP}"><nodes><node><node-name/><neighbors><details/></neighbors></node></nodes>'
+                "</lldp>",
+            ),
+        ),
+        read_lldp,
         "unverified",
     ),
 )

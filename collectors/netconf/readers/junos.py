@@ -21,6 +21,7 @@ from collectors.netconf.found import (
     Neighbor,
     Peer,
     Topic,
+    lldp_neighbor,
     state_number,
 )
 from collectors.netconf.models import Model, Read, Subtree
@@ -214,6 +215,20 @@ def read_isis(root: Element) -> Found:
     return Found(rows={"isis_neighbor": tuple(rows)})
 
 
+def read_lldp(root: Element) -> Found:
+    found = (
+        lldp_neighbor(
+            _ju.text("lldp-local-port-id")(entry) or _ju.text("lldp-local-interface")(entry),
+            _ju.text("lldp-remote-system-name")(entry),
+            _ju.text("lldp-remote-port-id")(entry),
+            _ju.text("lldp-remote-port-description")(entry),
+            _ju.text("lldp-remote-management-address")(entry),
+        )
+        for entry in _everywhere(root, "lldp-neighbor-information")
+    )
+    return Found(lldp=tuple(neighbor for neighbor in found if neighbor))
+
+
 def read_configured(data: Element) -> Found:
     for child in data:
         if isinstance(child.tag, str) and child.tag.endswith("}configuration") and _OWN.fullmatch(child.tag):
@@ -235,6 +250,7 @@ MODELS = (
     _optional("Junos optics", "hardware", read_optics, _SEEN, "get-interface-optics-diagnostics-information"),
     _optional("Junos BGP", "bgp", read_bgp, _SEEN, "get-bgp-summary-information"),
     _optional("Junos OSPF", "ospf", read_ospf, _SEEN, "get-ospf-neighbor-information"),
+    _optional("Junos LLDP", "lldp", read_lldp, _SEEN, "get-lldp-neighbors-information"),
     _optional("Junos IS-IS", "isis", read_isis, "unverified", "get-isis-adjacency-information"),
 )
 CONFIGURED = (read_configured,)

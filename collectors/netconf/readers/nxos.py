@@ -9,7 +9,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from collectors.netconf.found import BGP_STATES, OSPF_STATES, Found, FoundInterface, Neighbor, Peer, state_number
+from collectors.netconf.found import (
+    BGP_STATES,
+    OSPF_STATES,
+    Found,
+    FoundInterface,
+    Neighbor,
+    Peer,
+    lldp_neighbor,
+    state_number,
+)
 from collectors.netconf.models import Model, Subtree
 from collectors.netconf.xml import Element, Leaf, Names, read_all
 
@@ -161,6 +170,21 @@ def read_ospf(data: Element) -> Found:
     return Found(ospf=tuple(found))
 
 
+def read_lldp(data: Element) -> Found:
+    found = (
+        lldp_neighbor(
+            _name(interface),
+            _nx.text("sysName")(entry),
+            _nx.text("portIdV")(entry),
+            _nx.text("portDesc")(entry),
+            _nx.text("mgmtIp")(entry),
+        )
+        for interface in _nx.each(data, "System/lldp-items/inst-items/if-items/If-list")
+        for entry in _nx.each(interface, "adj-items/AdjEp-list")
+    )
+    return Found(lldp=tuple(neighbor for neighbor in found if neighbor))
+
+
 def _system(inner: str) -> tuple[Subtree, ...]:
     return (Subtree(DEVICE, f'<System xmlns="{DEVICE}">{inner}</System>'),)
 
@@ -200,6 +224,15 @@ MODELS = (
             "</If-list></if-items></Dom-list></dom-items></Inst-list></inst-items></ospf-items>"
         ),
         read_ospf,
+        "leaf names as in public code that reads them; the instance is ours",
+    ),
+    Model(
+        "Cisco-NX-OS-device lldp",
+        "lldp",
+        _system(
+            "<lldp-items><inst-items><if-items><If-list><id/><adj-items/></If-list></if-items></inst-items></lldp-items>"
+        ),
+        read_lldp,
         "leaf names as in public code that reads them; the instance is ours",
     ),
 )

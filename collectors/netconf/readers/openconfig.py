@@ -14,6 +14,7 @@ from collectors.netconf.found import (
     FoundInterface,
     Neighbor,
     Peer,
+    lldp_neighbor,
     state_number,
 )
 from collectors.netconf.models import Model, Subtree
@@ -21,6 +22,7 @@ from collectors.netconf.xml import Address, Element, Leaf, Names, local, read_al
 
 _ROOT = "http://openconfig.net/yang/"
 INTERFACES, PLATFORM, INSTANCES = f"{_ROOT}interfaces", f"{_ROOT}platform", f"{_ROOT}network-instance"
+LLDP = f"{_ROOT}lldp"
 _STATUS = {
     "UP": 1,
     "DOWN": 2,
@@ -245,6 +247,26 @@ def _isis_row(entry: Element) -> dict[str, Any] | None:
     return {"neighbor": name, "state": state} if name and state else None
 
 
+# -- neighbours ------------------------------------------------------------------------------------
+
+_ll = Names(LLDP)
+
+
+def read_lldp(data: Element) -> Found:
+    found = (
+        lldp_neighbor(
+            _ll.text("name")(interface),
+            _ll.text("state/system-name")(entry),
+            _ll.text("state/port-id")(entry),
+            _ll.text("state/port-description")(entry),
+            _ll.text("state/management-address")(entry),
+        )
+        for interface in _ll.each(data, "lldp/interfaces/interface")
+        for entry in _ll.each(interface, "neighbors/neighbor")
+    )
+    return Found(lldp=tuple(neighbor for neighbor in found if neighbor))
+
+
 def _protocols(inner: str) -> str:
     opened = (
         f'<network-instances xmlns="{INSTANCES}"><network-instance><name/><protocols><protocol><identifier/><name/>'
@@ -305,6 +327,19 @@ MODELS = (
             ),
         ),
         read_isis,
+        _WRITTEN,
+    ),
+    Model(
+        "openconfig-lldp",
+        "lldp",
+        (
+            Subtree(
+                LLDP,
+                f'<lldp xmlns="{LLDP}"><interfaces><interface><name/><neighbors><neighbor><id/><state/></neighbor>'
+                "</neighbors></interface></interfaces></lldp>",
+            ),
+        ),
+        read_lldp,
         _WRITTEN,
     ),
 )
