@@ -66,6 +66,57 @@ def test_what_can_not_be_known_is_none(store: Store) -> None:
     assert window_rates(store, START, START + timedelta(minutes=1))[R1].out_bps is None
 
 
+def two_ports(store: Store, seconds: list[float], octets: list[int], **more: Any) -> None:
+    """A device with a second interface, which carries as much."""
+    for interface in ("eth1", "eth2"):
+        polled(store, seconds, octets, interface=interface, **more)
+
+
+@pytest.mark.parametrize("moment", range(121, 300, 13))
+def test_a_load_read_from_copies_of_a_minute_is_the_load(store: Store, moment: int) -> None:
+    seconds = [10.0 * i for i in range(31)]
+    two_ports(store, seconds, [6000 * int(s // 60) for s in seconds])
+    rates = window_rates(store, START + timedelta(seconds=moment - 60), START + timedelta(seconds=moment))
+    assert rates[R1].out_bps == pytest.approx(800)
+
+
+def test_what_was_before_the_window_is_not_counted(store: Store) -> None:
+    two_ports(store, [0, 10, 20, 30], [0, 10**6, 2 * 10**6, 2 * 10**6 + 1000])
+    rates = window_rates(store, START + timedelta(seconds=15), START + timedelta(minutes=1))
+    assert rates[R1].out_bps == pytest.approx(800)
+
+
+REASONS: dict[str, tuple[list[int | None], dict[str, Any]]] = {
+    "one sample": ([None, None, 10], {}),
+    "no counter": ([None, None, None], {}),
+    "reset": ([30, 20, 10], {}),
+    "reboot": ([30, 20, 10], {"uptime_cs": 100}),
+    "copied": ([10, 10, 10], {}),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_missing_load_has_its_reason(store: Store, reason: str) -> None:
+    octets, more = REASONS[reason]
+    if reason == "copied":
+        two_ports(store, [-60, -50], [0, 10])
+    two_ports(store, [0, 10, 20], octets, **more)  # type: ignore[arg-type]  # None = not measured
+    shown = window_rates(store, START, START + timedelta(minutes=1))[R1]
+    assert (shown.in_bps, shown.out_bps, shown.reason) == (None, None, reason)
+
+
+def test_a_restarted_agent_is_known_by_the_uptime_of_its_host(store: Store) -> None:
+    polled(store, [0, 10], [0, 1000], uptime_cs=None)
+    for second, uptime in ((0, 9_000_000), (10, 300)):
+        at = instant(START + timedelta(seconds=second))
+        clocks = {"uptime_cs": uptime, "host_uptime_cs": 90_000_000 + 100 * second}
+        before = at - np.timedelta64(300, "ms")
+        port = {"device": "r1", "interface": "eth1", "at": at, "uptime_cs": uptime}
+        store.write([Block.from_rows("interface", [port])])
+        store.write([Block.from_rows("device", [{"device": "r1", "at": before} | clocks])])
+    assert window_rates(store, START - timedelta(seconds=1), START + timedelta(minutes=1))[R1].out_bps == 800
+
+
 def imported(store: Store, cells: int, bps: float) -> None:
     rows = [
         {

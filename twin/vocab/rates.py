@@ -58,10 +58,14 @@ class Rates:
 
 @dataclass(frozen=True)
 class SeriesRates:
-    """The rates of one counter of many series, and which series each is of (non-decreasing)."""
+    """The rates of one counter of many series, and which series each is of (non-decreasing).
+
+    ``over_copies``: those that hold over samples which only repeated what the agent had copied.
+    """
 
     series: Ints
     rates: Rates
+    over_copies: Mask
 
     def split(self) -> Iterator[tuple[int, Rates]]:
         """One series after the other; those with no two samples are left out."""
@@ -87,11 +91,18 @@ def octet_rates(samples: Samples, longest_gap_s: float) -> tuple[SeriesRates, ..
     """
     samples = unrepeated(samples)
     rounds = rounds_of(samples)
-    fresh = ~stale(samples, rounds)
-    spans = [_span(samples, counter, fresh) for counter in range(len(samples.counts))]
-    evidence = _evidence(spans, rounds)
+    copies = stale(samples, rounds)
+    spans: list[_Span] = []
+    for counter in range(len(samples.counts)):
+        spans.append(_span(samples, counter, ~copies, spans))
+    evidence, passed = _evidence(spans, rounds), np.cumsum(copies)
     return tuple(
-        SeriesRates(samples.series[s.later], _rates(samples, s, evidence, rounds, longest_gap_s)) for s in spans
+        SeriesRates(
+            samples.series[s.later],
+            _rates(samples, s, evidence, rounds, longest_gap_s),
+            passed[s.later] > passed[s.earlier],
+        )
+        for s in spans
     )
 
 
@@ -116,10 +127,12 @@ class _Span:
     clocks: Passage
 
 
-def _span(samples: Samples, counter: int, fresh: Mask) -> _Span:
+def _span(samples: Samples, counter: int, fresh: Mask, others: list[_Span]) -> _Span:
+    """``others``: of which one may be over the same intervals, so that the clocks say the same of it."""
     rows = np.flatnonzero(fresh & samples.measured[counter])
     pairs = samples.series[rows][1:] == samples.series[rows][:-1]
     earlier, later = rows[:-1][pairs], rows[1:][pairs]
+    same = (s.clocks for s in others if np.array_equal(s.earlier, earlier) and np.array_equal(s.later, later))
     seconds = (samples.at[later] - samples.at[earlier]) / np.timedelta64(1, "s")
     bits, speed = samples.tell("counter_bits"), samples.tell("speed_bps")
     ceiling = TOLERANCE / 8.0 * _positive(np.fmax(speed[earlier], speed[later]))
@@ -141,7 +154,7 @@ def _span(samples: Samples, counter: int, fresh: Mask) -> _Span:
         below=narrow & lower,
         fell=lower & ~(narrow & (low <= most)),
         went_on=~lower & ~misrated & (new > most),
-        clocks=passage(samples, earlier, later, seconds),
+        clocks=next(same, None) or passage(samples, earlier, later, seconds),
     )
 
 

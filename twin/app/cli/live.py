@@ -105,7 +105,7 @@ def snapshot(
         view = views[sender]
         cost = interface_cost(view, made.devices)
         state = "up" if view.up else "down"
-        why = f" ({rate.reason})" if rate and load is None else ""
+        why = "" if load is not None else f" ({rate.reason if rate else 'not polled'})"
         rows.append((f"{sender} → {receiver}", state, cost or "–", bits(capacity), bits(load) + why, used))
     title = f"{len(made.devices)} devices, {len(made.links)} links, snapshot {made.hash[:12]}"
     columns = ("directed link", "state", "OSPF cost", "capacity", f"load ({span.total_seconds():.0f} s)", "used")
