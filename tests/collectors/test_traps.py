@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -292,6 +293,17 @@ def test_a_privileged_or_taken_port_is_one_clear_error(listen: Listen) -> None:
         NettwinError, match=rf"can't listen for traps on 127\.0\.0\.1 port {taken}: Address already in use"
     ):
         TrapReceiver(("127.0.0.1", taken), Sources([]), print, names=NAMES, identity=IDENTITY).__enter__()
+
+
+def test_a_port_that_needs_root_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unprivileged(socket.socket):
+        def bind(self, address: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", address)
+
+    monkeypatch.setattr("collectors.snmp.traps.socket.socket", Unprivileged)
+    receiver = TrapReceiver(("127.0.0.1", 162), Sources([]), print, names=NAMES, identity=IDENTITY)
+    with pytest.raises(NettwinError, match="port 162: Permission denied: a port below 1024 needs root"):
+        receiver.__enter__()
 
 
 def test_a_device_whose_name_can_not_be_looked_up_is_left_out() -> None:

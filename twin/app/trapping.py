@@ -20,8 +20,8 @@ from twin.vocab.observed import ObservedDevice
 
 IDENTITY_FILE = "snmp-engine.json"
 NAMES_KEPT_S, UNKNOWN_KEPT_S = 60.0, 5.0
-# RFC 3411 SnmpEngineID: first bit set, enterprise number 0 (reserved), format 5: octets
-_ENGINE_ID_PREFIX = bytes([0x80, 0, 0, 0, 5])
+# RFC 3411 SnmpEngineID: first bit set, enterprise 20408 (pysnmp, whose engine it is), format 5: octets
+_ENGINE_ID_PREFIX = bytes.fromhex("80004fb805")
 _UNTOLD_BY_POLLING = ("authenticationFailure",)
 
 
