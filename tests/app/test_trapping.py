@@ -177,7 +177,7 @@ def test_collect_stores_the_event_and_polls_the_device_out_of_turn_once_for_a_st
     settings: Settings, port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def end() -> None:
-        time.sleep(4.0)
+        time.sleep(6.0)
         os.kill(os.getpid(), signal.SIGINT)
 
     ending = threading.Thread(target=end)
@@ -192,7 +192,7 @@ def test_collect_stores_the_event_and_polls_the_device_out_of_turn_once_for_a_st
         found = read_events(store, datetime(2026, 1, 1, tzinfo=UTC), present)
         polls = store.range("poll", {"device": "r1"}, datetime(2026, 1, 1, tzinfo=UTC), present)
     assert {event.event for event in found} >= {"linkDown"}
-    assert 2 <= len(polls) <= 5, "one at the start, then at most one a second, however many traps come"
+    assert 2 <= len(polls) <= 7, "one at the start, then at most one a second, however many traps come"
 
 
 def test_the_status_tells_what_became_of_traps(settings: Settings, port: int) -> None:
