@@ -38,6 +38,7 @@ T = TypeVar("T")
 MOST_DEVICES = 100_000  # to remember something about
 MOST_REPEATS = 3  # of a request, as the agent tells its engine and its clock
 MOST_OBJECTS = 60  # in one GET
+NO_SUCH_OBJECT = 0x80  # the first tag that stands for no value (RFC 3416 section 3)
 _TOO_BIG, _NO_SUCH_NAME, _GENERAL_ERROR, _NO_ACCESS, _AUTHORIZATION_ERROR = 1, 2, 5, 6, 16  # error-status, RFC 3416
 
 
@@ -190,8 +191,8 @@ class FastAgent:
 
     def _cells(self, pdu: Pdu, width: int) -> Sequence[Cells]:
         if self.types is not None:
-            names = (decode_oid(content_of(name)) for name in pdu.names)
-            self.types.update(zip(names, (tag[0] for tag in pdu.tags), strict=False))
+            tagged = ((name, tag[0]) for name, tag in zip(pdu.names, pdu.tags, strict=True) if tag[0] < NO_SUCH_OBJECT)
+            self.types.update((decode_oid(content_of(name)), tag) for name, tag in tagged)
         return pdu.cells(width)
 
     async def _next_row(self, names: Sequence[bytes], until: float) -> Sequence[Cells]:

@@ -7,10 +7,12 @@ the least that the value fits, where the engine does not tell.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from collectors.failures import PollError
+from collectors.snmp.walk import TooBigError
 from collectors.snmp.wire import Agent, Oid, TellsTypes, Value, dotted
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Device, Secret, SnmpV3
@@ -47,6 +49,8 @@ SECRET: tuple[Oid, ...] = (
     (1, 3, 6, 1, 6, 3, 18),  # SNMP-COMMUNITY-MIB
 )
 _FIRST_GUESS = 10_000
+MOST_GAPS = 40  # numbers in a row below which there is nothing
+MOST_AGAIN = 100  # times that an agent that loops or fails is asked for what lies behind
 INTEGER, OCTET_STRING, OBJECT_IDENTIFIER, IP_ADDRESS, GAUGE32, COUNTER64 = 2, 4, 6, 64, 66, 70
 _OCTET, _INTEGER32, _UNSIGNED32 = 255, 2**31, 2**32
 
@@ -79,26 +83,70 @@ async def record(agent: Agent, device: Device, roots: Sequence[Oid], *, most: in
     for root in roots:
         if any(_is_below(root, hidden) for hidden in SECRET):
             raise UsageError(f"{dotted(root)} holds secrets and is never recorded")
-    found: dict[Oid, Value] = {}
     types: dict[Oid, int] = {}
     if isinstance(agent, TellsTypes):
         agent.types = types
-    cut: list[str] = []
+    gathering = _Gathering(agent, most, until)
     for root in roots:
         try:
-            walk = await agent.walk([root], rows=_FIRST_GUESS, max_rows=most, until=until)
+            await gathering.below(root)
         except PollError as problem:
-            if not found:
+            if not gathering.found:
                 raise
-            cut.append(f"{dotted(root)}: {problem.reason}: nothing asked for after that")
+            gathering.cut.append(f"{dotted(root)}: {problem.reason}: nothing asked for after that")
             break
-        found.update(walk.varbinds)
-        cut += walk.cut
-    own = _own_secrets(device)
+    found, own = gathering.found, _own_secrets(device)
     lines = tuple(
         _line(oid, types.get(oid), value) for oid, value in sorted(found.items()) if not _is_secret(oid, value, own)
     )
-    return Recording(lines, len(found) - len(lines), tuple(cut))
+    return Recording(lines, len(found) - len(lines), tuple(dict.fromkeys(gathering.cut)))
+
+
+@dataclass
+class _Gathering:
+    """What came so far. Where an agent loops, or fails at an object, it is asked again for what may lie behind."""
+
+    agent: Agent
+    most: int
+    until: float
+    found: dict[Oid, Value] = field(default_factory=dict)
+    cut: list[str] = field(default_factory=list)
+    _again: int = 0
+
+    async def below(self, prefix: Oid) -> int:
+        """Take all that lies below, and tell how much that was."""
+        walk = await self.agent.walk([prefix], rows=_FIRST_GUESS, max_rows=self.most, until=self.until)
+        came = dict(walk.varbinds)
+        self.found |= came
+        self.cut += walk.cut
+        if not walk.cut or not came or len(came) >= self.most:
+            return len(came)
+        return len(came) + await self._behind(prefix, max(came))
+
+    async def _behind(self, prefix: Oid, last: Oid) -> int:
+        """What follows ``last`` below ``prefix``: at each level the next numbers, until ``MOST_GAPS`` had nothing."""
+        self._again += 1
+        before = len(self.found)
+        for level in reversed(range(len(prefix), len(last))):
+            stem, arc, gaps = last[:level], last[level], 0
+            asked = arc
+            while gaps < MOST_GAPS and self._again <= MOST_AGAIN and time.monotonic() < self.until:
+                if arc == asked:
+                    asked += MOST_GAPS
+                    await self._take([(*stem, number) for number in range(arc + 1, asked + 1)])
+                arc += 1
+                came = (*stem, arc) in self.found or await self.below((*stem, arc))
+                gaps = 0 if came else gaps + 1
+        return len(self.found) - before
+
+    async def _take(self, oids: Sequence[Oid]) -> None:
+        """Those that are objects themselves: a walk only tells what lies below."""
+        try:
+            self.found.update(await self.agent.get(oids))
+        except TooBigError:
+            if len(oids) > 1:
+                for oid in oids:
+                    await self._take([oid])
 
 
 def _is_below(oid: Oid, prefix: Oid) -> bool:
