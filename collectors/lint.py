@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from collectors.profiles import Profile, Source, Table, Value, complaints, resolve, shared_prefixes
 from collectors.snmp.wire import Oid, dotted
-from collectors.subjects import FORMS, Subject
+from collectors.subjects import Subject
 from twin.vocab.errors import InputError, Place
 from twin.vocab.files import line_of, read_yaml
 from twin.vocab.schema import KINDS
@@ -155,7 +155,6 @@ def _table_faults(where: Where, table: Table) -> Complaints:
     yield from _index_faults((*where, "index"), table)
     yield from _helper_faults((*where, "helpers"), table)
     yield from _entry_faults(where, table)
-    yield from _row_faults(where, table)
     yield from _port_faults((*where, "columns", "interface"), table)
     if table.subject == "sensor":
         yield from _sensor_faults(where, table)
@@ -174,13 +173,6 @@ def _values_faults(where: Where, table: Table) -> Complaints:
                 yield from _column_faults(place, source, alone=alone)
             if name in table.index:
                 yield (*where, group, name), f"{name!r} is a part of the index too"
-
-
-def _row_faults(where: Where, table: Table) -> Complaints:
-    fractions = {name for name in table.columns if FORMS[table.subject].columns.get(name) == "float"}
-    for name, wanted in (*table.only.items(), *table.skip.items()):
-        if name in fractions and any(wanted):
-            yield where, f"only, skip: {name!r} is spelled as a decimal fraction: look at a helper"
 
 
 def _is_of_one_object(table: Table) -> bool:

@@ -308,9 +308,11 @@ def typed(kind: ColumnType, value: Any) -> Any:
 
 
 def spelled(value: Any) -> str:
-    """As profiles write it: "" for none, object identifiers with dots, octets as text."""
+    """As profiles write it: "" for none, object identifiers with dots, octets as text, 2.0 as 2."""
     if value is None:
         return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     if isinstance(value, tuple):
         return dotted(value)
     return (text_of(value) or "") if isinstance(value, bytes) else str(value)

@@ -121,7 +121,7 @@ def test_a_stalling_device_is_cut_off_and_what_it_gave_is_kept(
     assert f"{LINKS_MAY_LACK}: {tables}: stopped after 0.25 s" in result.observed.flags
     others = next(flag for flag in result.observed.flags if flag.startswith("stack, "))
     assert "ospf_neighbors" in others
-    assert others.endswith("sensors: stopped after 0.25 s")
+    assert others.endswith("part_states: stopped after 0.25 s")
 
 
 @pytest.fixture

@@ -120,6 +120,25 @@ def test_meanings_conditions_and_filters() -> None:
     assert told == [("p1", "optical_rx_power", 1), ("p1", "optical_tx_power", 3), ("inlet", "temperature", 2)]
 
 
+BY_NUMBER = """
+    subject: sensor
+    index: {part: int}
+    columns:
+      type: {sources: [{text: module_state}]}
+      value: {sources: [{oid: 1.3.1}]}
+      status:
+        sources:
+          - {text: "1", when: {value: ["2"]}}
+          - {text: "3"}
+    skip: {value: ["1", "4"]}
+"""
+
+
+def test_a_number_is_spelled_in_conditions_as_the_device_tells_it() -> None:
+    rows = rows_of(BY_NUMBER, walked(x={1: 1, 2: 2, 3: 41, 4: 4}))
+    assert [(row["value"], row["status"]) for row in rows] == [(2.0, 1), (41.0, 3)]
+
+
 JOINED = """
     subject: sensor
     index: {entity: int}
