@@ -68,6 +68,12 @@ CASES: dict[str, tuple[dict[str, Any], Sequence[float], list[int | None], list[f
     "32 bits of unknown speed": ({"counter_bits": 32}, TEN, [100, 50], ["reset"]),
     "32 bits of unknown speed, rising": ({"counter_bits": 32, "speed_bps": 0}, TEN, [50, 100], ["wraps"]),
     "32 bits that may have wrapped": ({"counter_bits": 32, "speed_bps": FAST}, (0, 60), [0, 10**9], ["wraps"]),
+    "32 bits of a gigabit, polled often enough": (
+        {"counter_bits": 32, "speed_bps": FAST},
+        (0, 10, 20, 30),
+        [0, 10**9, 2 * 10**9, WRAP - 10**9],
+        ["wraps", 1e8, (WRAP - 3 * 10**9) / 10],
+    ),
     "32 bits without uptime": (
         {"counter_bits": 32, "speed_bps": SLOW, "uptime_cs": np.nan},
         TEN,

@@ -136,7 +136,7 @@ def _span(samples: Samples, counter: int, fresh: Mask, others: list[_Span]) -> _
     seconds = (samples.at[later] - samples.at[earlier]) / np.timedelta64(1, "s")
     bits, speed = samples.tell("counter_bits"), samples.tell("speed_bps")
     ceiling = TOLERANCE / 8.0 * _positive(np.fmax(speed[earlier], speed[later]))
-    most, surely = ceiling * (seconds + LATENESS_S), ceiling * (seconds + LONGEST_CACHE_S)
+    most, surely = ceiling * (seconds + LATENESS_S), ceiling * (seconds + _age(samples, counter)[earlier])
     narrow = (bits[earlier] == 32) | (bits[later] == 32)
     old, new = (np.where(narrow, c % _WRAP, c) for c in (samples.counts[counter, r] for r in (earlier, later)))
     low = ((new - old) % _WRAP).astype(np.float64)
@@ -156,6 +156,16 @@ def _span(samples: Samples, counter: int, fresh: Mask, others: list[_Span]) -> _
         went_on=~lower & ~misrated & (new > most),
         clocks=next(same, None) or passage(samples, earlier, later, seconds),
     )
+
+
+def _age(samples: Samples, counter: int) -> Floats:
+    """[n] how old a count may be, s: a copy that is news was made since the poll before, any other who knows when."""
+    age = np.full(len(samples), LONGEST_CACHE_S)
+    counts, measured = samples.counts[counter], samples.measured[counter]
+    news = samples.follows[1:] & measured[1:] & measured[:-1] & (counts[1:] != counts[:-1])
+    since = (samples.at[1:] - samples.at[:-1]) / np.timedelta64(1, "s")
+    age[1:] = np.where(news, np.clip(since, LATENESS_S, LONGEST_CACHE_S), LONGEST_CACHE_S)
+    return age
 
 
 def _positive(values: Floats) -> Floats:
