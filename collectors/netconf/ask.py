@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from collectors.failures import PollError
-from collectors.netconf.found import Found, Topic, merge
+from collectors.netconf.found import Found, Topic, bounded, merge
 from collectors.netconf.models import Model, Request, filter_of, requests
 from collectors.netconf.xml import data_of, parse
 
@@ -40,10 +40,11 @@ def ask(models: Sequence[Model], there: frozenset[str], topics: Collection[Topic
     found, flags = Found(), []
     while batch := [sources.pop(0) for topic, sources in waiting.items() if sources and topic not in found.topics]:
         for request in requests(batch, there):
-            part, told = _one(request, there, send)
+            part, lines = _one(request, there, send)
             found = merge((found, part))
-            flags += told
-    return Asked(found, tuple(flags))
+            flags += lines
+    kept, told = bounded(found)
+    return Asked(kept, (*flags, *told))
 
 
 def _one(request: Request, there: frozenset[str], send: Send) -> tuple[Found, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import Any, Literal, TypeAlias
 
@@ -17,6 +17,8 @@ Topic: TypeAlias = Literal["interfaces", "system", "hardware", "bgp", "ospf", "i
 SAMPLED: tuple[Topic, ...] = ("interfaces", "system", "hardware", "bgp", "ospf", "isis")
 WITHOUT_SNMP: tuple[Topic, ...] = (*SAMPLED, "lldp")
 BESIDE_SNMP: tuple[Topic, ...] = ("interfaces", "bgp", "ospf", "lldp")
+MOST_ROWS, LONGEST_NAME = 50_000, 255
+_SIZES = ("speed_bps", "index", "used_bytes", "total_bytes")
 BGP_STATES = {  # RFC 4273 bgpPeerState
     "idle": 1,
     "connect": 2,
@@ -120,6 +122,33 @@ def merge(parts: Iterable[Found]) -> Found:
         tuple({n.address: n for part in reversed(listed) for n in reversed(part.ospf)}.values())[::-1],
         tuple(dict.fromkeys(neighbor for part in listed for neighbor in part.lldp)),
     )
+
+
+def bounded(found: Found) -> tuple[Found, tuple[str, ...]]:
+    """At most so many rows of a kind, none with a name beyond 255 characters; a line where rows were left out."""
+    sizes = {"interfaces": len(found.interfaces), **{kind: len(rows) for kind, rows in found.rows.items()}}
+    sizes |= {"BGP sessions": len(found.bgp), "OSPF neighbours": len(found.ospf), "LLDP neighbours": len(found.lldp)}
+    flags = tuple(
+        f"{what}: the device tells {n:,}: more than {MOST_ROWS:,}" for what, n in sizes.items() if n > MOST_ROWS
+    )
+    kept = Found(
+        found.system_name[:LONGEST_NAME],
+        tuple(replace(i, values=_told(i.values)) for i in found.interfaces if len(i.name) <= LONGEST_NAME)[:MOST_ROWS],
+        {kind: tuple(_told(row) for row in rows if _is_short(row))[:MOST_ROWS] for kind, rows in found.rows.items()},
+        tuple(p for p in found.bgp if len(p.peer) <= LONGEST_NAME)[:MOST_ROWS],
+        tuple(n for n in found.ospf if len(n.address) <= LONGEST_NAME)[:MOST_ROWS],
+        tuple(n for n in found.lldp if _is_short(vars(n)))[:MOST_ROWS],
+    )
+    return kept, flags
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Only counters use all 64 bits: a speed or a size that does was no measurement."""
+    return {k: v for k, v in row.items() if k not in _SIZES or v is None or v < 2**63}
+
+
+def _is_short(row: Mapping[str, Any]) -> bool:
+    return all(len(value) <= LONGEST_NAME for value in row.values() if isinstance(value, str))
 
 
 def _by_name(interfaces: Iterable[FoundInterface]) -> tuple[FoundInterface, ...]:

@@ -133,8 +133,8 @@ class Names:
         leaves = [self.text(path) for path in paths]
 
         def read(element: Element) -> int | None:
-            found = (whole(leaf(element)) for leaf in leaves)
-            return next((number * times for number in found if number is not None), None)
+            found = (number for leaf in leaves if (number := whole(leaf(element))) is not None)
+            return _fitting(next(found, None), times)
 
         return read
 
@@ -144,7 +144,7 @@ class Names:
 
         def read(element: Element) -> int | None:
             found = [number for leaf in leaves if (number := leaf(element)) is not None]
-            return sum(found) if found else None
+            return _fitting(sum(found) if found else None)
 
         return read
 
@@ -174,6 +174,11 @@ class Names:
             for entry in self.each(element, path)
         )
         return tuple(one for one in found if one is not None)
+
+
+def _fitting(number: int | None, times: int = 1) -> int | None:
+    """A product that is beyond 64 bits was no measurement."""
+    return None if number is None or number * times >= 2**64 else number * times
 
 
 @lru_cache(4096)

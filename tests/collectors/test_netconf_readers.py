@@ -9,13 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lxml import etree
 
 from collectors.failures import PollError
 from collectors.netconf import decode
 from collectors.netconf.ask import Asked, RefusedError, ask
-from collectors.netconf.found import BGP_STATES, OSPF_STATES, WITHOUT_SNMP, blocks_of, state_number
+from collectors.netconf.found import (
+    BGP_STATES,
+    OSPF_STATES,
+    WITHOUT_SNMP,
+    Found,
+    FoundInterface,
+    blocks_of,
+    bounded,
+    merge,
+    state_number,
+)
 from collectors.netconf.models import Request, library_namespaces, namespaces, needs_library, offered, wrapped
-from collectors.netconf.readers import MODELS, ietf, iosxe, iosxr, openconfig
+from collectors.netconf.readers import MODELS, ietf, iosxe, iosxr, openconfig, read_configured
 from collectors.netconf.xml import data_of, parse
 from twin.vocab.inventory import Device
 from twin.vocab.plain import to_plain
@@ -222,3 +233,53 @@ def test_native_and_unified_models_of_real_routers_agree(recorded: dict[str, str
         both = native.keys() & unified.keys()
         assert all(set(native[i].addresses) == set(unified[i].addresses) for i in both), name
         assert all(native[i].alias.strip() == unified[i].alias.strip() for i in both), name
+
+
+# -- devices tell what they like -------------------------------------------------------------------
+
+GARBAGE = (
+    "",
+    "18446744073709551615",
+    "-1",
+    "9" * 400,
+    "1e999",
+    "nan",
+    "SPEED_999999999999GB",
+    "999999999999G",
+    "x" * 300,
+)
+REPLIES = sorted(path for case in CASES for path in case.glob("*.xml") if path.name != "library.xml")
+
+
+def read_by_all(root: etree._Element) -> None:
+    inner = root if root.find("{*}data") is None else root.find("{*}data")
+    assert inner is not None
+    found, _ = bounded(merge([*(model.read(inner) for model in MODELS), read_configured(inner)]))
+    blocks_of("r1", found, AT)
+    decode.observed(Device("r1", "192.0.2.1"), found, found)
+
+
+@pytest.mark.parametrize("reply", REPLIES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_whatever_a_leaf_holds_readers_never_fail(reply: Path) -> None:
+    """Each name of a leaf in turn, with each kind of garbage, and left out."""
+    root = parse(reply.read_text())
+    for tag in sorted({str(e.tag) for e in root.iter(etree.Element) if len(e) == 0}):
+        leaves = [e for e in root.iter(tag) if len(e) == 0]
+        texts = [leaf.text for leaf in leaves]
+        for garbage in GARBAGE:
+            for leaf in leaves:
+                leaf.text = garbage
+            read_by_all(root)
+        for leaf, text in zip(leaves, texts, strict=True):
+            leaf.text, leaf.tag = text, "{urn:gone}gone"
+        read_by_all(root)
+        for leaf in leaves:
+            leaf.tag = tag
+
+
+def test_a_device_that_tells_too_much_is_cut_and_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collectors.netconf.found.MOST_ROWS", 3)
+    many = tuple(FoundInterface(f"eth{number}", {"oper_status": 1}) for number in range(5))
+    found, flags = bounded(Found(interfaces=(FoundInterface("x" * 256), *many)))
+    assert [interface.name for interface in found.interfaces] == ["eth0", "eth1", "eth2"]
+    assert flags == ("interfaces: the device tells 6: more than 3",)

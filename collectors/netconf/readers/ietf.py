@@ -99,8 +99,10 @@ def _sensor(component: Element) -> dict[str, Any] | None:
     scale = _hw.text("sensor-data/value-scale")(component) or "units"
     precision = _hw.decimal("sensor-data/value-precision")(component) or 0.0
     reading = _hw.decimal("sensor-data/value")(component)
-    exponent = 3 * (_SCALES.index(scale) - _SCALES.index("units")) if scale in _SCALES else 0
-    value = None if reading is None else float(f"{reading:g}e{exponent - int(precision)}")
+    if scale not in _SCALES or not -8 <= precision <= 9:
+        return None
+    exponent = 3 * (_SCALES.index(scale) - _SCALES.index("units")) - int(precision)
+    value = None if reading is None or abs(reading) > 1e9 else float(f"{reading:.9f}e{exponent}")
     status = _OPER.get(_hw.text("sensor-data/oper-status")(component))
     sensor_type, unit = _SENSOR_TYPES[kind]
     return {"sensor": name, "value": value, "type": sensor_type, "unit": unit, "status": status, "interface": ""}

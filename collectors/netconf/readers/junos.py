@@ -25,7 +25,7 @@ from collectors.netconf.found import (
     state_number,
 )
 from collectors.netconf.models import Model, Read, Subtree
-from collectors.netconf.xml import BASE, Element, Leaf, Names, address, read_all
+from collectors.netconf.xml import BASE, Element, Leaf, Names, address, decimal, read_all
 
 OFFERED = "http://xml.juniper.net/netconf/junos/1.0"
 JUNOS = "http://xml.juniper.net/junos"
@@ -58,7 +58,7 @@ def _everywhere(root: Element, name: str) -> Iterator[Element]:
 
 def _speed(entry: Element) -> int | None:
     """``10Gbps``, ``1000mbps``; Auto and Unlimited tell nothing."""
-    told = re.fullmatch(r"(\d+)\s*([kmg]bps)", _ju.text("speed")(entry).lower())
+    told = re.fullmatch(r"(\d{1,9})\s*([kmg]bps)", _ju.text("speed")(entry).lower())
     return int(told[1]) * _MBPS[told[2]] if told else None
 
 
@@ -158,15 +158,11 @@ def _optics(port: Element) -> Iterator[dict[str, Any]]:
     for diagnostics in _ju.each(port, "optics-diagnostics"):
         temperature = diagnostics.find(_ju("module-temperature"))
         degrees = None if temperature is None else temperature.get(_ju("celsius"))
-        if degrees is not None and (value := _decimal(degrees)) is not None:
+        if degrees is not None and (value := decimal(degrees)) is not None:
             yield _sensor(f"{name} temperature", value, "temperature", "celsius", name)
         yield from _readings(diagnostics, name, name)
         for lane in _ju.each(diagnostics, "optics-diagnostics-lane-values"):
             yield from _readings(lane, f"{name} {_ju.text('lane-index')(lane)}", name)
-
-
-def _decimal(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"-?\d+(?:\.\d+)?", text) else None
 
 
 def _readings(where: Element, sensor: str, port: str) -> Iterator[dict[str, Any]]:

@@ -58,7 +58,7 @@ def _speed(state: str) -> Leaf:
     leaf = _nx.text(f"{state}/operSpeed")
 
     def read(entry: Element) -> int | None:
-        told = re.fullmatch(r"(\d+(?:\.\d+)?)([MG])", leaf(entry))
+        told = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([MG])", leaf(entry))
         return int(float(told[1]) * (1_000_000 if told[2] == "M" else 1_000_000_000)) if told else None
 
     return read

@@ -50,7 +50,7 @@ def _speed(entry: Element) -> int | None:
     """``SPEED_2500MB`` or ``SPEED_100GB``, as negotiated before as configured; a bundle's is in Mbit/s."""
     state = "eth:ethernet/eth:state"
     for leaf in ("negotiated-port-speed", "port-speed"):
-        told = re.fullmatch(r"SPEED_(\d+)([MG])B", local(_if.text(f"{state}/eth:{leaf}")(entry)))
+        told = re.fullmatch(r"SPEED_(\d{1,6})([MG])B", local(_if.text(f"{state}/eth:{leaf}")(entry)))
         if told:
             return int(told[1]) * (1_000_000 if told[2] == "M" else 1_000_000_000)
     return _lag_speed(entry)  # type: ignore[no-any-return]
