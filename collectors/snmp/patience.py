@@ -52,7 +52,7 @@ def waits(rto: float, timeout: float, retries: int, jitter: float) -> Iterator[f
         return
     stretch = 1 + LONGEST_JITTER * jitter
     wait = min(rto * stretch, timeout)
-    while left > 1.5 * wait:
+    while left >= 2 * wait:
         yield wait
         left -= wait
         wait = min(2 * wait, timeout)

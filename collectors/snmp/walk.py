@@ -136,7 +136,7 @@ async def walk_cells(
         bulk: sends one GETBULK.
         repetitions: most rows to ask for at once.
         rows: how many rows to expect (a guess; a good one saves varbinds past the end).
-        until: no request is begun after this time (time.monotonic); what came is kept.
+        until: no request is begun after this time (time.monotonic), nor should ``bulk`` wait longer; what came is kept.
         fit: what was learnt about the device.
 
     Raises:
@@ -362,7 +362,7 @@ class _State:
 
     async def drain(self, group: Sequence[_Column], expected: int) -> None:
         while waiting := [c for c in group if c.open]:
-            if time.monotonic() > self.until:
+            if time.monotonic() >= self.until:
                 _close(waiting, OUT_OF_TIME)
                 return
             missing = expected - min(c.rows for c in waiting)
@@ -374,7 +374,8 @@ class _State:
             try:
                 answer = await self.bulk([c.cursor for c in asked], wanted)
             except PollError as problem:
-                self._fail(problem, waiting, asked, wanted)
+                if problem.status != "silent" or time.monotonic() < self.until:
+                    self._fail(problem, waiting, asked, wanted)
             else:
                 self._take(asked, wanted, answer)
 
