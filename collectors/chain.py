@@ -18,6 +18,8 @@ CLOCK_TOLERANCE = np.timedelta64(5, "s")
 
 def drop_unnamed(block: Block) -> tuple[Block, str]:
     """A sample without a name belongs to no series."""
+    if not any("" in values.tolist() for values in block.keys.values()):
+        return block, ""
     named = np.ones(len(block), dtype=bool)
     for values in block.keys.values():
         named &= values != ""
@@ -27,8 +29,10 @@ def drop_unnamed(block: Block) -> tuple[Block, str]:
 def refuse_future(present: np.datetime64) -> Step:
     """A sample from the future would hide all that come before it."""
 
+    latest = present + CLOCK_TOLERANCE
+
     def step(block: Block) -> tuple[Block, str]:
-        return _keep(block, block.at <= present + CLOCK_TOLERANCE, "from the future")
+        return _keep(block, block.at <= latest, "from the future")
 
     return step
 
@@ -60,5 +64,6 @@ def run_all(blocks: Iterable[Block], steps: Sequence[Step]) -> tuple[tuple[Block
 
 
 def _keep(block: Block, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], why: str) -> tuple[Block, str]:
-    gone = int(len(block) - rows.sum())
-    return (block.take(rows), f"{block.kind}: {gone} {why}: left out") if gone else (block, "")
+    if rows.all():
+        return block, ""
+    return block.take(rows), f"{block.kind}: {np.count_nonzero(~rows)} {why}: left out"

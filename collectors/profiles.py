@@ -157,6 +157,12 @@ class Value:
         return frozenset(oid for source in self.sources for oid in source.oids)
 
     @cached_property
+    def own(self) -> tuple[Oid, ...]:
+        """The objects that are looked at by the row's own instance."""
+        own = (source for source in self.sources if source.own and not source.at)
+        return tuple(oid for source in own for oid in source.oids)
+
+    @cached_property
     def is_plain(self) -> bool:
         return all(source.is_plain for source in self.sources)
 

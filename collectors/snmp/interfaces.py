@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from collectors.snmp.numbers import Ints, Numbers, every
+from collectors.snmp.numbers import Ints, Numbers, every, width
 from collectors.snmp.rows import Reading, TableRead
 from collectors.snmp.sheet import text_of
 from twin.vocab.blocks import Block, Column, Mask
@@ -154,20 +154,16 @@ def interface_block(device: str, interfaces: Interfaces, uptime_cs: int | None) 
 
 def _counters(numbers: Mapping[str, Numbers], count: int) -> dict[str, Column]:
     """Octets and packets of one width: the narrower if in and out differ (a Counter64 modulo 2^32 counts the same)."""
-    octets = [numbers[name] for name in _OCTETS if name in numbers]
+    counters = {name: numbers[name] for name in (*_OCTETS, *_PACKETS) if name in numbers}
+    if len(counters) == 4 and all(column.bits is width(count, 64) for column in counters.values()):
+        return {"counter_bits": Column(width(count, 64), every(count))}
     narrow, told = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    for column in octets:
+    for column in (counters[name] for name in _OCTETS if name in counters):
         narrow |= column.valid & (column.bits == 32)
         told |= column.valid & (column.bits > 0)
     bits = np.where(narrow, 32, 64)
-    widths = Column(bits, told)
-    if not narrow.any():
-        unfit = {name: numbers[name].bits == 32 for name in _PACKETS if name in numbers}
-        return {n: Column(numbers[n].values, numbers[n].valid & ~rows) for n, rows in unfit.items()} | {
-            "counter_bits": widths
-        }
-    counters = {name: _narrowed(numbers[name], narrow, bits) for name in (*_OCTETS, *_PACKETS) if name in numbers}
-    return counters | {"counter_bits": widths}
+    fitted = {name: _narrowed(column, narrow, bits) for name, column in counters.items()}
+    return fitted | {"counter_bits": Column(bits, told)}
 
 
 def _narrowed(numbers: Numbers, narrow: Mask, bits: Ints) -> Column:

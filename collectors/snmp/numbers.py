@@ -40,16 +40,24 @@ def numbers_of(wanted: Wanted, sheet: Sheet) -> Numbers:
     """As ``cells_of`` for an int column, many rows at once where the sources are plain."""
     if not wanted.is_plain:
         return _cell_by_cell(wanted, sheet)
+    count, first = len(sheet), wanted.sources[0]
+    if count and sheet.walked.has(first):
+        given, there = _plain(first, sheet)
+        if there is every(count):
+            return Numbers(given, there, width(count, first.bits or 0), (first,))
+    return _one_after_another(wanted.sources, sheet)
+
+
+def _one_after_another(sources: Sequence[Source], sheet: Sheet) -> Numbers:
+    """Each source in the rows where those before it gave nothing."""
     count, used = len(sheet), list[Source]()
-    values, valid, bits = np.zeros(count, dtype=np.int64), every(count, value=False), _width(count, 0)
-    for source in wanted.sources:
+    values, valid, bits = np.zeros(count, dtype=np.int64), every(count, value=False), width(count, 0)
+    for source in sources:
         if valid is every(count) and count:
             break
         if not sheet.walked.has(source):
             return Numbers(values, valid, bits, tuple(used), source.oids)
         given, there = _plain(source, sheet)
-        if there is every(count) and not used:
-            return Numbers(given, there, _width(count, source.bits or 0), (source,))
         fresh = there & ~valid
         if fresh.any():
             used.append(source)
@@ -67,7 +75,8 @@ def every(count: int, *, value: bool = True) -> Mask:
 
 
 @lru_cache(maxsize=4096)
-def _width(count: int, bits: int) -> Ints:
+def width(count: int, bits: int) -> Ints:
+    """One counter width for all rows, the same object each time."""
     widths = np.full(count, bits, dtype=np.int64)
     widths.flags.writeable = False
     return widths

@@ -51,7 +51,11 @@ class Walked:
 
     def has(self, source: Source) -> bool:
         """Whether all it needs was walked, found or not."""
-        return all(oid in self.columns or oid in self.idle for oid in source.oids)
+        columns, idle = self.columns, self.idle
+        for oid in source.oids:  # noqa: SIM110 - asked a hundred times a device and round: a generator is slower
+            if oid not in columns and oid not in idle:
+                return False
+        return True
 
 
 @dataclass
@@ -102,8 +106,9 @@ def _arcs_of(value: Any) -> Oid | None:
 
 def sheet_of(table: Table, wanted: Mapping[str, Wanted], walked: Walked) -> Sheet:
     """All instances of the columns that are not joined, in order. Those that do not fit the index are left out."""
-    own = [source for value in wanted.values() for source in value.sources if source.own and not source.at]
-    columns = [column for source in own for oid in source.oids if (column := walked.of(oid)).instances]
+    known = walked.columns
+    own = [known[oid] for value in wanted.values() for oid in value.own if oid in known]
+    columns = [column for column in own if column.instances]
     instances: Sequence[Oid] = columns[0].instances if columns else ()
     if any(column.instances is not instances and column.instances != instances for column in columns):
         instances = sorted({instance for column in columns for instance in column.instances})
