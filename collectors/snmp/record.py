@@ -48,6 +48,7 @@ SECRET: tuple[Oid, ...] = (
     (1, 3, 6, 1, 6, 3, 16),  # SNMP-VIEW-BASED-ACM-MIB
     (1, 3, 6, 1, 6, 3, 18),  # SNMP-COMMUNITY-MIB
 )
+_HIDDEN, _LENGTHS = frozenset(SECRET), sorted({len(oid) for oid in SECRET})
 _FIRST_GUESS = 10_000
 MOST_GAPS = 40  # numbers in a row below which there is nothing
 MOST_AGAIN = 100  # times that an agent that loops or fails is asked for what lies behind
@@ -81,7 +82,7 @@ async def record(agent: Agent, device: Device, roots: Sequence[Oid], *, most: in
         PollError: nothing came at all.
     """
     for root in roots:
-        if any(_is_below(root, hidden) for hidden in SECRET):
+        if _holds_secrets(root):
             raise UsageError(f"{dotted(root)} holds secrets and is never recorded")
     types: dict[Oid, int] = {}
     if isinstance(agent, TellsTypes):
@@ -149,8 +150,8 @@ class _Gathering:
                     await self._take([oid])
 
 
-def _is_below(oid: Oid, prefix: Oid) -> bool:
-    return oid[: len(prefix)] == prefix
+def _holds_secrets(oid: Oid) -> bool:
+    return any(oid[:length] in _HIDDEN for length in _LENGTHS)
 
 
 def _own_secrets(device: Device) -> tuple[bytes, ...]:
@@ -166,7 +167,7 @@ def _own_secrets(device: Device) -> tuple[bytes, ...]:
 
 def _is_secret(oid: Oid, value: Value, own: Sequence[bytes]) -> bool:
     """Below an object that holds secrets, or one of ``own`` stands in the value or, as text, in the index."""
-    if any(_is_below(oid, hidden) for hidden in SECRET):
+    if _holds_secrets(oid):
         return True
     texts = [bytes(arc if arc <= _OCTET else 0 for arc in oid), *([value] if isinstance(value, bytes) else [])]
     return any(secret in text for secret in own for text in texts)
