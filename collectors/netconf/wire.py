@@ -79,6 +79,15 @@ class Sessions:
         with self._session(device, self._most_bytes, deadline) as (session, _, _):
             return Replies(_config(session) if config else None, _state(session, topics))
 
+    def offered(self, device: Device, *, deadline: float) -> frozenset[str]:
+        """The namespaces a device announces, in its hello or its YANG library.
+
+        Raises:
+            PollError: it can't be reached.
+        """
+        with self._session(device, self._most_bytes, deadline) as (session, _, _):
+            return _there(session)
+
     @contextmanager
     def subscribed(self, device: Device, *, deadline: float) -> Iterator[Subscription]:
         """A subscription to the device's default stream of notifications (RFC 5277), for as long as wished.
@@ -287,10 +296,15 @@ def _config(session: Any) -> str:
     return str(session.get_config(source="running").xml)
 
 
-def _state(session: Any, topics: Collection[Topic]) -> Asked:
+def _there(session: Any) -> frozenset[str]:
     there = namespaces(session.server_capabilities)
     if needs_library(there):
         there |= library_namespaces(str(session.get(filter=wrapped(LIBRARY_FILTER)).xml))
+    return there
+
+
+def _state(session: Any, topics: Collection[Topic]) -> Asked:
+    there = _there(session)
     return ask(offered(MODELS, there), there, topics, partial(_send, session))
 
 

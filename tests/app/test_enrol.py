@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import stat
 import threading
@@ -15,6 +16,7 @@ import paramiko  # type: ignore[import-untyped] # no stubs among our packages
 import pytest
 
 from collectors.netconf.hostkey import fingerprint
+from tests.collectors.netconf_server import BASE_1_0, IETF, new_key, serving
 from twin.app.cli.main import main
 from twin.app.inventory import load_devices
 from twin.app.knownhosts import known_hosts
@@ -170,3 +172,32 @@ def test_a_device_that_is_not_there_pins_nothing(site: Site) -> None:
     devices.write_text(devices.read_text().replace(f"port: {site.port}", f"port: {port}"))
     done = site.run("r1", "--yes")
     assert (done.returncode, done.stderr) == (1, f"nettwin: r1: 127.0.0.1: connection refused at port {port}\n")
+
+
+def test_every_model_is_listed_with_what_verified_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["netconf", "models", "--json"])
+    assert not ended.value.code
+    told = json.loads(capsys.readouterr().out)
+    assert {row["topic"] for row in told} >= {"interfaces", "system", "hardware", "bgp", "ospf", "isis", "lldp"}
+    assert all(row["verified"] for row in told)
+
+
+def test_a_devices_models_are_those_it_announces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "right")
+    with serving(new_key()) as server:
+        server.capabilities = (BASE_1_0, f"{IETF}?module=ietf-interfaces", "http://openconfig.net/yang/interfaces")
+        (tmp_path / "nettwin.yaml").write_text("schema_version: 1\n")
+        (tmp_path / "known").write_text(f"[127.0.0.1]:{server.port} ssh-ed25519 {server.host_key}\n")
+        (tmp_path / "devices.yaml").write_text(
+            "schema_version: 1\ncredentials:\n  netconf:\n    core: {user: ops, password: {env: SECRET}, "
+            f"known_hosts: known, port: {server.port}}}\n"
+            "devices:\n  - {name: r1, address: 127.0.0.1, netconf: core}\n"
+        )
+        with pytest.raises(SystemExit) as ended:
+            main(["netconf", "models", "r1", "--json", "--settings", str(tmp_path / "nettwin.yaml")])
+    assert not ended.value.code
+    told = [(row["model"], row["first"]) for row in json.loads(capsys.readouterr().out)]
+    assert told == [("openconfig-interfaces", True), ("ietf-interfaces", False)]

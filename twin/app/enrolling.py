@@ -1,4 +1,4 @@
-"""Enrolling a device's SSH host key: where it goes, what is there, what the device shows."""
+"""Enrolling a device's SSH host key, and what its models let be read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from pathlib import Path
 
 from collectors.failures import PollError
 from collectors.netconf.hostkey import fingerprint, key_type, offered_key
-from twin.app.inventory import read_entries
+from collectors.netconf.models import offered
+from collectors.netconf.readers import MODELS
+from collectors.netconf.wire import Sessions
+from twin.app.inventory import load_devices, read_entries
 from twin.app.knownhosts import known_hosts, names, pin
+from twin.app.settings import Settings
 from twin.vocab.errors import NettwinError, UsageError
 
 
@@ -86,3 +90,35 @@ def accept(place: Place, seen: Seen) -> None:
         NettwinError: the file can't be written.
     """
     pin(place.known_hosts, place.address, place.port, key_type(seen.key), seen.key)
+
+
+@dataclass(frozen=True)
+class ReadModel:
+    """One source of one topic; ``first``: it is the one asked first."""
+
+    topic: str
+    model: str
+    first: bool
+    verified: str
+
+
+def choice_of(asked: tuple[Settings, str] | None) -> tuple[ReadModel, ...]:
+    """All models that can be read, or those that one device of the settings announces.
+
+    Raises:
+        UsageError, MissingSecretError: the device is not in the files, or can't be asked.
+        NettwinError: it can't be reached.
+    """
+    known = MODELS if asked is None else offered(MODELS, _announced(*asked))
+    first: dict[str, str] = {}
+    for model in known:
+        first.setdefault(model.topic, model.name)
+    return tuple(ReadModel(m.topic, m.name, asked is not None and first[m.topic] == m.name, m.verified) for m in known)
+
+
+def _announced(settings: Settings, name: str) -> frozenset[str]:
+    (device,) = load_devices(settings.at(settings.file.devices), names=frozenset({name}))
+    try:
+        return Sessions().offered(device, deadline=settings.file.collect.deadline.total_seconds())
+    except PollError as problem:
+        raise NettwinError(f"{name}: {problem.reason}") from problem

@@ -150,14 +150,14 @@ MODELS = (
         "interfaces",
         (Subtree(INTERFACES, f'<interfaces-state xmlns="{INTERFACES}"/><interfaces xmlns="{INTERFACES}"/>'),),
         read_interfaces,
-        "netconfd 2.13 of the lab (interfaces-state, ipv4); the RFC 8343 form by instances written after the RFC",
+        "netconfd of the lab (RFC 7223 state); the recorded configuration of an IOS XE switch; RFC 8343 state: no",
     ),
     Model(
         "ietf-hardware",
         "hardware",
         (Subtree(HARDWARE, f'<hardware xmlns="{HARDWARE}"><component><name/><sensor-data/></component></hardware>'),),
         read_hardware,
-        "an instance written after RFC 8348",
+        "unverified: an instance of ours after RFC 8348",
     ),
     Model(
         "ietf-ospf",
@@ -172,7 +172,7 @@ MODELS = (
             ),
         ),
         read_ospf,
-        "an instance written after RFC 9129",
+        "unverified: an instance of ours after RFC 9129",
     ),
     Model(
         "ietf-isis",
@@ -186,7 +186,7 @@ MODELS = (
             ),
         ),
         read_isis,
-        "an instance written after RFC 9130",
+        "unverified: an instance of ours after RFC 9130",
     ),
 )
 CONFIGURED = (read_interfaces, read_system)

@@ -144,7 +144,7 @@ def read_configured(data: Element) -> Found:
     return Found(system_name=_nat.text("native/hostname")(data), interfaces=tuple(found))
 
 
-_NAMES_SEEN = "leaf names and state names as in public replies of IOS XE 16 and 17; the instance is ours"
+_NAMES_SEEN = "leaf names and states as in published replies; the instance is ours"
 MODELS = (
     Model(
         "Cisco-IOS-XE-interfaces-oper",

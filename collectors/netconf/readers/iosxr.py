@@ -212,7 +212,7 @@ _COUNTER_LEAVES = (
     "bytes-received bytes-sent packets-received packets-sent input-errors output-errors input-drops output-drops "
     "last-discontinuity-time"
 )
-_TELEMETRY = "leaf names as in recorded telemetry of IOS XR 6.5-7.2 routers; the instance is ours"
+_TELEMETRY = "leaf names as in recorded telemetry of IOS XR routers (2019, 2020); the instance is ours"
 MODELS = (
     Model(
         "Cisco-IOS-XR-pfi-im-cmd-oper",

@@ -233,7 +233,7 @@ def read_configured(data: Element) -> Found:
 
 
 _OFFER = (Subtree(OFFERED, ""),)
-_SEEN = "element names as in published replies of Junos 15 to 23; the instance is ours"
+_SEEN = "element names as in published replies; the instance is ours"
 
 
 def _optional(name: str, topic: Topic, read: Read, verified: str, operation: str) -> Model:

@@ -196,7 +196,7 @@ MODELS = (
         "interfaces",
         _system(f"<name/><intf-items/>{_ADDRESSES.format('ipv4-items')}{_ADDRESSES.format('ipv6-items')}"),
         read_interfaces,
-        "names, descriptions and addresses: the recorded configuration of an NX-OS 9 switch; state: unverified",
+        "names, descriptions and addresses: the recorded configuration of an NX-OS switch; state: unverified",
     ),
     Model(
         "Cisco-NX-OS-device procsys",

@@ -275,7 +275,7 @@ def _protocols(inner: str) -> str:
     return f"{opened}{inner}{closed}"
 
 
-_WRITTEN = "an instance written after the OpenConfig model"
+_WRITTEN = "unverified: an instance of ours"
 _COMPONENTS = Subtree(PLATFORM, f'<components xmlns="{PLATFORM}"/>')
 MODELS = (
     Model(
@@ -283,7 +283,7 @@ MODELS = (
         "interfaces",
         (Subtree(INTERFACES, f'<interfaces xmlns="{INTERFACES}"/>'),),
         read_interfaces,
-        _WRITTEN,
+        "names, descriptions and addresses: the recorded configuration of an IOS XE switch; state: unverified",
     ),
     Model("openconfig-platform", "hardware", (_COMPONENTS,), read_platform, _WRITTEN),
     Model("openconfig-platform", "system", (_COMPONENTS,), read_system, _WRITTEN),

@@ -1,4 +1,4 @@
-"""netconf enrol: accept a device's host key, knowingly."""
+"""netconf enrol, models: accept a device's host key knowingly; what is read over NETCONF."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from twin.app.cli.common import SettingsOption, screen, settings_of
+from twin.app.cli.common import JsonOption, SettingsOption, screen, settings_of
+from twin.app.render import table, to_json
 from twin.vocab.errors import EXIT_ERROR, NettwinError, UsageError
 
-app = typer.Typer(no_args_is_help=True, help="NETCONF: host keys of devices.")
+app = typer.Typer(no_args_is_help=True, help="NETCONF: host keys of devices, and what is read.")
 
 
 @app.command()
@@ -46,6 +47,32 @@ def enrol(
         raise typer.Exit(EXIT_ERROR)
     accept(place, seen)
     show.out.print(f"pinned in {place.known_hosts}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def models(
+    device: Annotated[
+        str | None, typer.Argument(help="Only what this device announces; asks it. [default: all that can be read]")
+    ] = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the models that are read over NETCONF, in order of preference, and by what each reading was verified.
+
+    With DEVICE: those it announces, and which one tells each topic; the exit code is 1 when it announces none.
+    """
+    from twin.app.enrolling import choice_of
+
+    rows = choice_of(None if device is None else (settings_of(settings), device))
+    show = screen()
+    if as_json:
+        show.json(to_json(rows))
+    else:
+        told = [(row.topic, row.model, "yes" if row.first else "", row.verified) for row in rows]
+        title = "read over NETCONF" if device is None else f"announced by {device}"
+        show.out.print(table(title, ("topic", "model", "asked first", "verified by"), told))
+    if not rows:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def _agreed(shown: str, wanted: str | None, yes: bool) -> bool:
