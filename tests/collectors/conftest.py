@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import bisect
-import os
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +14,14 @@ from collectors.failures import FailureStatus, PollError
 from collectors.profiles import ProfileSet, load_profiles
 from collectors.snmp.walk import walk_columns
 from collectors.snmp.wire import Oid, Tally, Value, Walk, parse_oid
+from tests.collectors.snmpd import free_port, snmpd
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c
 
 PROFILES = Path(__file__).parents[2] / "configs" / "profiles"
 SNMPD_CONF = """
 include_ifmib_iface_prefix lo
-agentAddress udp:127.0.0.1:{port}
 rocommunity public
+rocommunity6 public
 rocommunity narrow default .1.3.6.1.2.1.2.1
 createUser twin SHA-256 authpass123 AES privpass123
 rouser twin authpriv
@@ -155,27 +151,6 @@ def v2c() -> SnmpAccess:
 @pytest.fixture(scope="session")
 def snmpd_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Debian's snmpd with a configuration of its own, as whoever runs the tests."""
-    if shutil.which("snmpd") is None:
-        pytest.skip("Debian's snmpd is not installed")
-    home = tmp_path_factory.mktemp("snmpd")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    (home / "agent.conf").write_text(SNMPD_CONF.format(port=port))
-    arguments = ["-f", "-r", "-C", "-c", str(home / "agent.conf"), "-Lf", str(home / "log"), "-I", "-smux"]
-    environment = os.environ | {"SNMP_PERSISTENT_DIR": str(home / "persist"), "MIBS": ""}
-    agent = subprocess.Popen(["snmpd", *arguments], env=environment, cwd=home)
-    try:
-        _wait_until_up(agent, home / "log")
+    port = free_port()
+    with snmpd(tmp_path_factory.mktemp("snmpd"), port, SNMPD_CONF):
         yield port
-    finally:
-        agent.terminate()
-        agent.wait(10)
-
-
-def _wait_until_up(agent: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 10
-    while not (log.exists() and "NET-SNMP version" in log.read_text()):
-        if agent.poll() is not None or time.monotonic() > end:
-            pytest.fail(f"snmpd did not start: {log.read_text() if log.exists() else ''}")
-        time.sleep(0.05)

@@ -6,6 +6,8 @@ import asyncio
 import math
 import socket
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ import pytest
 from collectors.failures import PollError
 from collectors.snmp.fast_engine import FastEngine
 from collectors.snmp.wire import Agent, Walk, parse_oid
-from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV1, SnmpV2c
+from tests.collectors.snmpd import free_port, has_ipv6, snmpd
+from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV1, SnmpV2c, SnmpV3
 
 SYS_NAME = parse_oid("1.3.6.1.2.1.1.5.0")
 IF_INDEX, IF_DESCR = parse_oid("1.3.6.1.2.1.2.2.1.1"), parse_oid("1.3.6.1.2.1.2.2.1.2")
@@ -21,7 +24,9 @@ PUBLIC = SnmpV2c(Secret("public"))
 OLD = SnmpV1(Secret("public"))
 
 
-def device(port: int, credentials: SnmpV1 | SnmpV2c = PUBLIC, host: str = "127.0.0.1", **access: Any) -> Device:
+def device(
+    port: int, credentials: SnmpV1 | SnmpV2c | SnmpV3 = PUBLIC, host: str = "127.0.0.1", **access: Any
+) -> Device:
     return Device("box", host, SnmpAccess(credentials, port=port, **({"timeout": 1.0, "retries": 1} | access)))
 
 
@@ -56,20 +61,40 @@ def test_columns_are_walked_side_by_side(snmpd_port: int, credentials: SnmpV1 | 
     assert walk.cut == ()
 
 
+HOSTS = ["127.0.0.1", "localhost", pytest.param("::1", marks=pytest.mark.skipif(not has_ipv6(), reason="no IPv6"))]
+
+
 @pytest.mark.parametrize("unconnected", [False, True])
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("host", HOSTS)
 def test_a_device_is_reached_by_address_or_name(snmpd_port: int, host: str, unconnected: bool) -> None:
     target = device(snmpd_port, host=host, unconnected=unconnected, timeout=0.5, retries=0)
     assert ask(target, lambda agent: agent.get([SYS_NAME])) == {SYS_NAME: b"box"}
 
 
 def test_a_port_where_nothing_listens_is_told_at_once() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     with pytest.raises(PollError, match=f"nothing listens at port {port}: connection refused") as caught:
         ask(device(port, timeout=60), lambda agent: agent.get([SYS_NAME]))
     assert caught.value.status == "silent"
+
+
+def test_an_agent_that_restarts_is_asked_on(tmp_path: Path) -> None:
+    """net-snmp counts its boots: the clock kept from before is wrong, and is set right by one more request."""
+    port = free_port()
+    user = SnmpV3("twin", "SHA", Secret("authpass123"), "AES-128", Secret("privpass123"))
+    configuration = "createUser twin SHA authpass123 AES privpass123\nrouser twin authpriv\nsysName box\n"
+
+    async def conversation() -> list[int]:
+        engine, requests = FastEngine(), []
+        for _ in range(2):
+            with snmpd(tmp_path, port, configuration):
+                for _ in range(2):
+                    with closing(await engine.agent(device(port, user))) as agent:
+                        assert await agent.get([SYS_NAME]) == {SYS_NAME: b"box"}
+                        requests.append(agent.tally.requests)
+        return requests
+
+    assert asyncio.run(conversation()) == [2, 1, 2, 1]
 
 
 def test_nobody_there_is_silence() -> None:
