@@ -27,6 +27,7 @@ from collectors.profiles import load_profiles
 from collectors.snmp.wire import Oid
 from tests.bench.agents import FIRST, Agents, Setup
 from tests.bench.snmp_programs import (
+    LABELS,
     LackingError,
     exporter,
     exporter_version,
@@ -48,6 +49,7 @@ DEFINITIONS = {
     "request to stored (Delta, synced), mean of the rounds after the first; v3: authPriv SHA-256 AES-128",
     "ratio_*": "that peer's cpu_per_10k / ours by v2c",
     "completed_*": "devices of which everything came, of 200 asked at once (ours: read back from the store and right)",
+    "snmp_exporter": "the if_mib module that comes with it: each sample labelled ifAlias, ifDescr, ifIndex, ifName",
     "snmpbulkwalk": "a process a device, 200 at once; its start is part of its cost",
     "devices_10k_*": "agents answer after 50 ms and lose 1 % of the requests; seconds: from the first request to "
     "stored, the slower of the first round and the one after; rss: poller and store, its peak",
@@ -92,7 +94,7 @@ def warm(told: Figures) -> Figures:
 
 def side_by_side(options: argparse.Namespace) -> tuple[dict[str, Figures], dict[str, str], dict[str, str]]:
     """Figures by client, versions, and who could not be measured and why."""
-    asked = Setup(options.devices, columns=columns())
+    asked = Setup(options.devices, columns=tuple(dict.fromkeys((*columns(), *LABELS.values()))))
     runs: dict[str, Figures] = {}
     versions: dict[str, str] = {}
     lacking: dict[str, str] = {}

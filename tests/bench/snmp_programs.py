@@ -27,7 +27,11 @@ from tests.bench.agents import address
 
 PEERS = Path(__file__).parents[2] / "build" / "peers"
 EXPORTER = "prometheus-snmp-exporter"
-IF_NAME, NAMED = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 1), {"labelname": "ifIndex", "type": "gauge"}
+LABELS = {
+    "ifAlias": (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 18),
+    "ifDescr": (1, 3, 6, 1, 2, 1, 2, 2, 1, 2),
+    "ifName": (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 1),
+}
 SUBTREE = "1.3.6.1.2.1"
 Figures = dict[str, Any]
 
@@ -86,8 +90,11 @@ def exporter_version(program: Path) -> str:
 
 
 def module(columns: Sequence[Oid]) -> str:
-    """A configuration for the columns: every interface counter labelled with its name, as its own if_mib does."""
-    lookup = {"labels": ["ifIndex"], "labelname": "ifName", "oid": dotted(IF_NAME), "type": "DisplayString"}
+    """A configuration for the columns, each labelled as in the if_mib module that comes with the exporter."""
+    lookups = [
+        {"labels": ["ifIndex"], "labelname": label, "oid": dotted(oid), "type": "DisplayString"}
+        for label, oid in LABELS.items()
+    ]
     metrics: list[Figures] = [{"name": "sysUpTime", "oid": "1.3.6.1.2.1.1.3", "type": "gauge", "help": "up"}]
     metrics += [
         {
@@ -95,11 +102,11 @@ def module(columns: Sequence[Oid]) -> str:
             "oid": dotted(oid),
             "type": "counter",
             "help": "column",
-            "indexes": [NAMED],
-            "lookups": [lookup],
+            "indexes": [{"labelname": "ifIndex", "type": "gauge"}],
+            "lookups": lookups,
         }
         for oid in columns
-        if oid != IF_NAME
+        if oid not in LABELS.values()
     ]
     walked = ["1.3.6.1.2.1.2", "1.3.6.1.2.1.31.1.1"]
     asked = {"version": 2, "max_repetitions": 25, "timeout": "5s", "auth": {"community": "public"}}
@@ -142,7 +149,9 @@ def scraped(program: Path, columns: Sequence[Oid], devices: int, port: int, inte
             text = response.read().decode()
         returned = re.search(r"^snmp_scrape_pdus_returned ([0-9.e+]+)$", text, re.MULTILINE)
         lines = sum(line.startswith("column_") for line in text.splitlines())
-        return int(float(returned[1])) if returned else 0, lines == (len(columns) - 1) * interfaces
+        return int(float(returned[1])) if returned else 0, lines == len(
+            set(columns) - set(LABELS.values())
+        ) * interfaces
 
     with _serving(program, config) as (pid, web), ThreadPoolExecutor(devices) as threads:
         before, began = _cpu_of(pid), time.monotonic()
