@@ -75,7 +75,8 @@ def pool_of(row: Row) -> dict[str, int | float]:
     if percent is None and used is not None and total:
         percent = 100.0 * used / total
     found = {"used_bytes": used, "total_bytes": total, "used_percent": percent}
-    return {name: value for name, value in found.items() if value is not None} if percent is not None or used else {}
+    told = {name: value for name, value in found.items() if value is not None and 0 <= value < 2**63}
+    return told if "used_bytes" in told or "used_percent" in told else {}
 
 
 def _share(total: int, percent: float | None) -> int | None:

@@ -302,14 +302,14 @@ def typed(kind: ColumnType, value: Any) -> Any:
     if kind == "text":
         return spelled(value) or None
     if kind == "int" and isinstance(value, int):
-        return value
+        return value if -(2**63) <= value < 2**64 else None
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
     if not math.isfinite(number):
         return None
-    return number if kind == "float" else round(number)
+    return number if kind == "float" else typed("int", round(number))
 
 
 def spelled(value: Any) -> str:
