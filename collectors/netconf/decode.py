@@ -6,6 +6,7 @@ from lxml import etree
 
 from collectors.netconf.found import (
     Found,
+    observed_bundles,
     observed_interfaces,
     observed_neighbors,
     observed_peers,
@@ -54,5 +55,6 @@ def observed(device: Device, state: Found, told: Found) -> ObservedDevice:
         lldp=state.lldp,
         ospf=observed_neighbors(whole),
         bgp=observed_peers(whole),
+        bundles=observed_bundles(whole),
         flags=tuple(flags),
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from collectors.netconf.xml import Address
 from twin.vocab.blocks import Block
-from twin.vocab.observed import BgpPeer, LldpNeighbor, ObservedInterface, OspfNeighbor, is_up
+from twin.vocab.observed import BgpPeer, LldpNeighbor, ObservedBundle, ObservedInterface, OspfNeighbor, is_up
 
 Topic: TypeAlias = Literal["interfaces", "system", "hardware", "bgp", "ospf", "isis", "lldp"]
 SAMPLED: tuple[Topic, ...] = ("interfaces", "system", "hardware", "bgp", "ospf", "isis")
@@ -44,12 +44,13 @@ ISIS_STATES = {"down": 1, "init": 2, "initializing": 2, "up": 3, "failed": 4}  #
 
 @dataclass(frozen=True)
 class FoundInterface:
-    """``values``: fields of the kind ``interface``."""
+    """``values``: fields of the kind ``interface``; ``bundle``: the aggregate it is a member of."""
 
     name: str
     values: Mapping[str, int] = field(default_factory=dict)
     addresses: tuple[Address, ...] = ()
     alias: str = ""
+    bundle: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,13 @@ def _by_name(interfaces: Iterable[FoundInterface]) -> tuple[FoundInterface, ...]
 
 def _both(first: FoundInterface, second: FoundInterface) -> FoundInterface:
     addresses = dict.fromkeys((*first.addresses, *second.addresses))
-    return FoundInterface(first.name, {**second.values, **first.values}, tuple(addresses), first.alias or second.alias)
+    return FoundInterface(
+        first.name,
+        {**second.values, **first.values},
+        tuple(addresses),
+        first.alias or second.alias,
+        first.bundle or second.bundle,
+    )
 
 
 def with_configured(state: Found, configured: Found) -> Found:
@@ -209,6 +216,14 @@ def observed_interfaces(found: Found) -> tuple[ObservedInterface, ...]:
         )
         for interface in found.interfaces
     )
+
+
+def observed_bundles(found: Found) -> tuple[ObservedBundle, ...]:
+    members: dict[str, list[str]] = {}
+    for interface in found.interfaces:
+        if interface.bundle:
+            members.setdefault(interface.bundle, []).append(interface.name)
+    return tuple(ObservedBundle(name, tuple(inside)) for name, inside in members.items())
 
 
 def observed_peers(found: Found) -> tuple[BgpPeer, ...]:

@@ -129,7 +129,7 @@ def read_ospf(data: Element) -> Found:
 
 # -- configuration ---------------------------------------------------------------------------------
 
-_nat = Names(f"{_ROOT}native")
+_nat = Names(f"{_ROOT}native", {"eth": f"{_ROOT}ethernet"})
 
 
 def read_configured(data: Element) -> Found:
@@ -140,7 +140,9 @@ def read_configured(data: Element) -> Found:
         v4 = (_nat.addresses(entry, f"ip/address/{kind}", "address", "mask") for kind in ("primary", "secondary"))
         v6 = _nat.addresses(entry, "ipv6/address/prefix-list", "prefix")
         addresses = (*(a for part in v4 for a in part), *v6)
-        found.append(FoundInterface(name, {}, addresses, _nat.text("description")(entry)))
+        group = _nat.text("eth:channel-group/eth:number")(entry)
+        bundle = f"Port-channel{group}" if group else ""
+        found.append(FoundInterface(name, {}, addresses, _nat.text("description")(entry), bundle))
     return Found(system_name=_nat.text("native/hostname")(data), interfaces=tuple(found))
 
 

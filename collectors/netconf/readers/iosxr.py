@@ -167,7 +167,9 @@ def read_lldp(data: Element) -> Found:
 
 # -- configuration ---------------------------------------------------------------------------------
 
-_cfg = Names(f"{_ROOT}ifmgr-cfg", {"v4": f"{_ROOT}ipv4-io-cfg", "v6": f"{_ROOT}ipv6-ma-cfg"})
+_cfg = Names(
+    f"{_ROOT}ifmgr-cfg", {"v4": f"{_ROOT}ipv4-io-cfg", "v6": f"{_ROOT}ipv6-ma-cfg", "b": f"{_ROOT}bundlemgr-cfg"}
+)
 _um = Names(f"{_ROOT}um-interface-cfg", {"ip": f"{_ROOT}um-if-ip-address-cfg"})
 _NATIVE_V4 = ("primary", "secondaries/v4:secondary")
 
@@ -188,9 +190,11 @@ def read_configured(data: Element) -> Found:
             "v6:prefix-length",
         )
         addresses = (*(a for part in v4 for a in part), *v6)
-        found.append(FoundInterface(_cfg.text("interface-name")(entry), {}, addresses, _cfg.text("description")(entry)))
-    name = Names(f"{_ROOT}shellutil-cfg").text("host-names/host-name")(data)
-    return Found(system_name=name, interfaces=tuple(found))
+        name, alias = _cfg.text("interface-name")(entry), _cfg.text("description")(entry)
+        bundle = _cfg.text("b:bundle-member/b:id/b:bundle-id")(entry)
+        found.append(FoundInterface(name, {}, addresses, alias, f"Bundle-Ether{bundle}" if bundle else ""))
+    system = Names(f"{_ROOT}shellutil-cfg").text("host-names/host-name")(data)
+    return Found(system_name=system, interfaces=tuple(found))
 
 
 def read_unified(data: Element) -> Found:

@@ -90,12 +90,18 @@ def _interface(entry: Element) -> Iterator[FoundInterface]:
     if not name:
         return
     values = _counted(entry) | read_all(entry, _STATE)
-    yield FoundInterface(name, values, (), _ju.text("description")(entry))
+    yield FoundInterface(name, values, (), _ju.text("description")(entry), _bundle(entry))
     for unit in _ju.each(entry, "logical-interface"):
         state = _unit_state(unit, values)
         yield FoundInterface(
             _ju.text("name")(unit), state | _counted(unit), tuple(_addresses(unit)), _ju.text("description")(unit)
         )
+
+
+def _bundle(entry: Element) -> str:
+    """The aggregate that a unit of the interface belongs to: ``ae1.0`` is ``ae1``."""
+    told = (_ju.text("ae-bundle-name")(family) for family in _ju.each(entry, "logical-interface/address-family"))
+    return next((name.partition(".")[0] for name in told if name), "")
 
 
 def _counted(entry: Element) -> dict[str, Any]:

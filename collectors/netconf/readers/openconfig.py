@@ -62,6 +62,7 @@ def _packets(way: str) -> Leaf:
     return lambda entry: total if (total := summed(entry)) is not None else given(entry)
 
 
+_BUNDLE = tuple(_if.text(f"eth:ethernet/eth:{box}/lag:aggregate-id") for box in ("state", "config"))
 _STATE: dict[str, Leaf] = {
     "admin_status": _if.choice("state/admin-status", _STATUS),
     "oper_status": _if.choice("state/oper-status", _STATUS),
@@ -91,7 +92,8 @@ def _interface(entry: Element) -> Iterator[FoundInterface]:
     if not name:
         return
     alias = _if.text("state/description")(entry) or _if.text("config/description")(entry)
-    yield FoundInterface(name, _values(entry), _addresses(entry, "vlan:routed-vlan"), alias)
+    bundle = next((told for leaf in _BUNDLE if (told := leaf(entry))), "")
+    yield FoundInterface(name, _values(entry), _addresses(entry, "vlan:routed-vlan"), alias, bundle)
     for sub in _if.each(entry, "subinterfaces/subinterface"):
         index = _if.text("index")(sub)
         if index == "0":
