@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 from collectors.snmp.interfaces import Interfaces
@@ -25,17 +25,24 @@ class Heard:
 
 
 def neighbors(reading: Reading, interfaces: Interfaces) -> Heard:
-    """LLDP's, and CDP's of systems that LLDP does not tell of on the same interface."""
+    """LLDP's, and CDP's of systems that LLDP does not tell of on the same interface.
+
+    A neighbour that tells no management address by LLDP has the one it tells by CDP.
+    """
     by_lldp = _lldp(reading, interfaces)
-    placed = [n for n in by_lldp if n.interface]
-    known = {(n.interface, _host(n.system_name)) for n in placed}
     by_cdp = _cdp(reading.of("cdp_remote"), interfaces)
-    further = [n for n in by_cdp if n.interface and (n.interface, _host(n.system_name)) not in known]
+    told = {(n.interface, _host(n.system_name)): n for n in by_cdp if n.interface}
+    placed = [_reachable(n, told.pop((n.interface, _host(n.system_name)), n)) for n in by_lldp if n.interface]
     unplaced = {
         "lldp": len(by_lldp) - len(placed),
         "cdp": sum(not n.interface for n in by_cdp),
     }
-    return Heard((*placed, *further), {name: count for name, count in unplaced.items() if count})
+    return Heard((*placed, *told.values()), {name: count for name, count in unplaced.items() if count})
+
+
+def _reachable(neighbor: LldpNeighbor, by_cdp: LldpNeighbor) -> LldpNeighbor:
+    addresses = neighbor.management_addresses or by_cdp.management_addresses
+    return replace(neighbor, management_addresses=addresses)
 
 
 def _host(system_name: str) -> str:
