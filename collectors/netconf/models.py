@@ -55,9 +55,13 @@ def namespaces(capabilities: Iterable[str]) -> frozenset[str]:
     return frozenset(capability.strip().partition("?")[0] for capability in capabilities)
 
 
-def needs_library(offered: frozenset[str]) -> bool:
-    """Whether the modules are told by the YANG library alone (RFC 8526: servers of NMDA)."""
-    return any(namespace.startswith(_LIBRARY_CAPABILITY) for namespace in offered)
+def needs_library(models: Sequence[Model], there: frozenset[str]) -> bool:
+    """Whether only the YANG library tells the modules: always with NMDA (RFC 8526), else where the hello names none.
+
+    It is large, and not every server tells it well (netconfd 2.13 dies of being asked often).
+    """
+    nmda, before_nmda = f"{_LIBRARY_CAPABILITY}1.1", f"{_LIBRARY_CAPABILITY}1.0"
+    return nmda in there or (before_nmda in there and not offered(models, there))
 
 
 LIBRARY_FILTER = (

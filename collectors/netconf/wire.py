@@ -298,7 +298,7 @@ def _config(session: Any) -> str:
 
 def _there(session: Any) -> frozenset[str]:
     there = namespaces(session.server_capabilities)
-    if needs_library(there):
+    if needs_library(MODELS, there):
         there |= library_namespaces(str(session.get(filter=wrapped(LIBRARY_FILTER)).xml))
     return there
 

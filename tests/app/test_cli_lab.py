@@ -66,8 +66,10 @@ def test_from_one_address_to_a_scored_answer(lab: Lab, workspace: Path, capsys: 
         assert nettwin("observe", number) == 1
         assert "make the change" in capsys.readouterr().err
         time.sleep(2)
+        began = time.monotonic()
         found_and_polled(lab, capsys)
-        assert len(told(capsys, "observe", number, "--window", "4s")["links"]) == len(answer["links"])
+        window = f"{time.monotonic() - began + 0.5:.0f}s"
+        assert len(told(capsys, "observe", number, "--window", window)["links"]) == len(answer["links"])
     finally:
         lab.stop_traffic()
 

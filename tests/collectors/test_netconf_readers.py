@@ -39,7 +39,7 @@ EMPTY = '<data xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"/>'
 def outcome(case: Path) -> dict[str, Any]:
     """What is asked of the device of a case, and what comes of its replies."""
     there = namespaces((case / "capabilities.txt").read_text().splitlines())
-    if needs_library(there):
+    if needs_library(MODELS, there):
         there |= library_namespaces((case / "library.xml").read_text())
     asked: list[str] = []
 

@@ -270,6 +270,10 @@ def processes(lab: Lab, router: str, program: str) -> list[int]:
     return [int(pid) for pid in pids if program in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")]
 
 
+def comm(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+
+
 def test_what_was_set_at_the_terminal_gives_way_when_the_session_is_opened_anew(lab: Lab) -> None:
     from twin.lab.vty import Vty
 
@@ -280,6 +284,26 @@ def test_what_was_set_at_the_terminal_gives_way_when_the_session_is_opened_anew(
     for pid in processes(lab, "far", "netconf-subsystem"):
         os.kill(pid, signal.SIGTERM)
     eventually(lambda: cost(lab, Port("far", "eth1")) == 5)
+
+
+def test_a_server_that_dies_comes_back_with_what_was_confirmed(lab: Lab) -> None:
+    lab.apply(Change((SetCost(WEST_NORTH, 34),)))
+    (server,) = (
+        pid for pid in processes(lab, "west", "netconfd.log") if "kept" not in Path(f"/proc/{pid}/comm").read_text()
+    )
+    os.kill(server, signal.SIGSEGV)
+
+    def answers() -> bool:
+        try:
+            lab.apply(Change((SetCost(WEST_SOUTH, 35),)))
+        except NettwinError:
+            return False
+        return True
+
+    eventually(answers, 15.0)
+    eventually(lambda: (cost(lab, WEST_NORTH), cost(lab, WEST_SOUTH)) == (34, 35))
+    lab.apply(Change((SetCost(WEST_NORTH, 10), SetCost(WEST_SOUTH, 10))))
+    eventually(lambda: (cost(lab, WEST_NORTH), cost(lab, WEST_SOUTH)) == (10, 10))
 
 
 @pytest.mark.parametrize("ending", ["signal", "file gone"])

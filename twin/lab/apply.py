@@ -187,8 +187,14 @@ def _commit(edit: _Edit, timeout_s: int) -> State:
 def _confirm(edit: _Edit, _timeout_s: int) -> State:
     edit.manager.commit()
     edit.state = "applied"
+    _save(edit)
     _check_running(edit)
     return "applied"
+
+
+def _save(edit: _Edit) -> None:
+    """A server that is started again comes back with what was confirmed (RFC 6241 section 8.7)."""
+    edit.manager.copy_config(source="running", target="startup")
 
 
 def _check_running(edit: _Edit) -> None:
@@ -227,6 +233,7 @@ def _undo(edit: _Edit) -> State:
         return "rolled back" if edit.state == "pending" else "untouched"
     edit.manager.edit_config(target="candidate", config=yang.restore(edit.before, edit.steps))
     edit.manager.commit()
+    _save(edit)
     return "rolled back"
 
 

@@ -14,6 +14,7 @@ from twin.vocab.config import DeviceConfig
 PORT = 830
 YANG = Path(__file__).with_name("yang")
 HELPER = Path(__file__).with_name("get-interface-ipv4")
+KEEPER = Path(__file__).with_name("netconfd-kept")
 SYSTEM_YANG = "/usr/share/yuma/modules"
 MODULES = (
     "ietf-interfaces",
@@ -42,9 +43,10 @@ def write_files(
     write_private(directory / "sshd_config", _sshd_config(directory, address, host_key))
     programs = directory / "bin"
     programs.mkdir()
-    helper = programs / HELPER.name
-    helper.write_bytes(HELPER.read_bytes())
-    helper.chmod(0o755)
+    for program in (HELPER, KEEPER):
+        copied = programs / program.name
+        copied.write_bytes(program.read_bytes())
+        copied.chmod(0o755)
 
 
 def steps(directory: Path) -> tuple[Step, ...]:
@@ -73,6 +75,7 @@ def _subsystem(directory: Path) -> str:
 
 def _netconfd(directory: Path) -> list[str]:
     return [
+        f"{directory}/bin/{KEEPER.name}",
         "/usr/sbin/netconfd",
         f"--ncxserver-sockname={_socket(directory)}",
         f"--modpath={YANG}:{SYSTEM_YANG}",
