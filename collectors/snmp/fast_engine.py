@@ -39,7 +39,7 @@ MOST_DEVICES = 100_000  # to remember something about
 MOST_REPEATS = 3  # of a request, as the agent tells its engine and its clock
 MOST_OBJECTS = 60  # in one GET
 NO_SUCH_OBJECT = 0x80  # the first tag that stands for no value (RFC 3416 section 3)
-_TOO_BIG, _NO_SUCH_NAME, _GENERAL_ERROR, _NO_ACCESS, _AUTHORIZATION_ERROR = 1, 2, 5, 6, 16  # error-status, RFC 3416
+_TOO_BIG, _NO_SUCH_NAME, _NO_ACCESS, _AUTHORIZATION_ERROR = 1, 2, 6, 16  # error-status, RFC 3416
 
 
 class Security(Protocol):

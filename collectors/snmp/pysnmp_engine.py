@@ -27,6 +27,7 @@ from pysnmp.smi.error import SmiError
 
 from collectors.failures import PollError
 from collectors.snmp.ber import Cells, content_of, decode_oid, encode_oid
+from collectors.snmp.transport import raise_buffer
 from collectors.snmp.usm import refuse_unusable
 from collectors.snmp.walk import TooBigError, walk_cells
 from collectors.snmp.wire import Agent, Oid, Tally, Value, Walk
@@ -35,7 +36,6 @@ from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV1, SnmpV2c, Sn
 logging.getLogger("pysnmp").addHandler(logging.NullHandler())
 
 RECEIVE_BUFFER = 8 << 20
-_SO_RCVBUFFORCE = 33  # Linux: beyond net.core.rmem_max, for root
 _NULL = univ.Null("")
 _MOST_OBJECTS = 60  # in one GET
 
@@ -300,7 +300,7 @@ def _add_transport(engine: Any, carrier: Any, family: socket.AddressFamily, loca
     """All agents share this socket: with the default buffer, 200 agents at once overflow it."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        _raise_buffer(sock, receive_buffer)
+        raise_buffer(sock, receive_buffer)
         sock.setblocking(False)
         sock.bind((local, 0))
     except OSError:
@@ -308,13 +308,6 @@ def _add_transport(engine: Any, carrier: Any, family: socket.AddressFamily, loca
         raise
     transport = (udp.UdpAsyncioTransport if carrier is udp else udp6.Udp6AsyncioTransport)()
     config.add_transport(engine, carrier.DOMAIN_NAME, transport.open_server_mode(sock=sock))
-
-
-def _raise_buffer(sock: socket.socket, size: int) -> None:
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
-    except OSError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
 def _one_line(problem: object) -> str:

@@ -26,16 +26,13 @@ from collectors.snmp.ber import (
     MalformedError,
     content_of,
     decode_arcs,
-    decode_oid,
     encode_oid,
     header,
 )
 from collectors.snmp.wire import Column, Oid, Value, Walk, dotted
 from twin.vocab.time import instant, now
 
-Varbinds: TypeAlias = Sequence[tuple[Oid, Value | None]]
-Bulk: TypeAlias = Callable[[Sequence[Oid], int], Awaitable[Varbinds]]
-CellsBulk: TypeAlias = Callable[[Sequence[bytes], int], Awaitable[Sequence[Cells]]]
+Bulk: TypeAlias = Callable[[Sequence[bytes], int], Awaitable[Sequence[Cells]]]
 
 MOST_VARBINDS = 240  # a response: larger ones are cut short by many agents or lost in fragments
 REQUEST_PRICE = 20  # of a request, where a column of a response costs 1 (CPU, measured)
@@ -98,30 +95,8 @@ class Fit:
         return max(1, math.ceil(limit / columns) if cuts_short else limit // columns)
 
 
-async def walk_columns(
-    bulk: Bulk, columns: Sequence[Oid], *, repetitions: int, rows: int, max_rows: int, until: float
-) -> Walk:
-    """``walk_cells`` for an agent that answers with object identifiers; None as a value stands for endOfMibView."""
-
-    async def cells(names: Sequence[bytes], count: int) -> Sequence[Cells]:
-        answer = await bulk([decode_oid(content_of(name)) for name in names], count)
-        return cells_of(answer, len(names))
-
-    return await walk_cells(cells, columns, repetitions=repetitions, rows=rows, max_rows=max_rows, until=until)
-
-
-def cells_of(answer: Varbinds, width: int) -> list[Cells]:
-    """Varbinds in the order they came -> cells for each of the ``width`` objects asked for."""
-    found = []
-    for place in range(min(width, len(answer))):
-        own = list(takewhile(lambda varbind: varbind[1] is not None, answer[place::width]))
-        ended = len(own) < len(answer[place::width])
-        found.append(Cells([encode_oid(oid) for oid, _ in own], [value for _, value in own], ended=ended))
-    return found
-
-
 async def walk_cells(
-    bulk: CellsBulk,
+    bulk: Bulk,
     columns: Sequence[Oid],
     *,
     repetitions: int,
@@ -350,7 +325,7 @@ class _State:
     ``most``: varbinds, while the agent errs: halved until the one object that it fails at is found.
     """
 
-    def __init__(self, bulk: CellsBulk, repetitions: int, until: float, fit: Fit) -> None:
+    def __init__(self, bulk: Bulk, repetitions: int, until: float, fit: Fit) -> None:
         self.bulk = bulk
         self.repetitions = repetitions
         self.until = until

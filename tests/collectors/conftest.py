@@ -12,9 +12,9 @@ import pytest
 
 from collectors.failures import FailureStatus, PollError
 from collectors.profiles import ProfileSet, load_profiles
-from collectors.snmp.walk import walk_columns
 from collectors.snmp.wire import Oid, Tally, Value, Walk, parse_oid
 from tests.collectors.snmpd import free_port, snmpd
+from tests.collectors.tupled import walk_columns
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c
 
 PROFILES = Path(__file__).parents[2] / "configs" / "profiles"

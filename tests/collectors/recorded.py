@@ -10,8 +10,8 @@ import bz2
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from collectors.snmp.walk import walk_columns
 from collectors.snmp.wire import Oid, Tally, Value, Walk
+from tests.collectors.tupled import walk_columns
 
 _NUMBERS = frozenset({b"2", b"65", b"66", b"67", b"70"})
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from collectors.failures import PollError
 from collectors.snmp.fast_engine import FastEngine
 from collectors.snmp.record import ROOTS, SECRET, Recording, record
-from collectors.snmp.walk import walk_columns
 from collectors.snmp.wire import Column, Oid, Value, Walk
 from tests.bench.agents import V2C, Agents, Setup, devices
 from tests.bench.recordings import lines_of, objects_of, recordings, write_encoded
+from tests.collectors.tupled import walk_columns
 from twin.vocab.inventory import Device, Secret, SnmpAccess, SnmpV2c, SnmpV3
 
 MIB2 = (1, 3, 6, 1, 2, 1)

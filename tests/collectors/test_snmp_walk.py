@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.failures import PollError
-from collectors.snmp.walk import TooBigError, walk_columns
+from collectors.snmp.walk import TooBigError
 from collectors.snmp.wire import Oid, Value, Walk
+from tests.collectors.tupled import walk_columns
 
 A, B = (1, 3, 1), (1, 3, 2)
 Varbinds = list[tuple[Oid, Value | None]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ from twin.vocab.inventory import Device, Secret
 from twin.whatif.policies import Policies
 
 NETCONF_THREADS = 16
+SPARE_FILES = 512  # open beside the sockets of devices: the store, NETCONF, traps
 KEY_OCTETS = 32
 SYSTEM_MIBS = Path("/usr/share/snmp/mibs")
 
@@ -124,8 +126,9 @@ def engine_of(settings: Settings) -> Callable[[], Engine]:
 
 
 def poller_of(settings: Settings) -> Poller:
-    """A poller with the settings' limits; close it."""
+    """A poller with the settings' limits; close it. The process may then open that many sockets."""
     collect = settings.file.collect
+    _allow_open_files(collect.concurrency + SPARE_FILES)
     deadline = collect.deadline.total_seconds()
     limits = Limits(
         collect.concurrency,
@@ -172,6 +175,14 @@ def folder_of(settings: Settings, devices: Sequence[Device], store: Store) -> Ca
     if section is None:
         return None
     return partial(import_folder, settings.at(section.path), section.layout, devices, store, hashing_key(settings))
+
+
+def _allow_open_files(count: int) -> None:
+    """Raise the process's own limit, as far as the system's permits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def registry_of(settings: Settings) -> Registry:
