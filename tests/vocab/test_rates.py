@@ -62,6 +62,7 @@ CASES: dict[str, tuple[dict[str, Any], Sequence[float], list[int | None], list[f
     "64 bits beyond 63": ({}, TEN, [2**63 - 50, 2**63 + 50], [10.0]),
     "a spike": ({"speed_bps": SLOW}, (0, 10, 20, 30), [0, 100, 10**6, 10**6 + 100], [10.0, "implausible", 10.0]),
     "always above its speed": ({"speed_bps": SLOW}, (0, 10, 20), [0, 10**4, 10**5], [1e3, 9e3]),
+    "faster than anything": ({}, TEN, [0, 2**60], ["implausible"]),
     "32 bits wrap": ({"counter_bits": 32, "speed_bps": SLOW}, TEN, [WRAP - 50, 50], [10.0]),
     "32 bits wrap too fast": ({"counter_bits": 32, "speed_bps": SLOW}, TEN, [10**6, 50], ["reset"]),
     "32 bits too fast": ({"counter_bits": 32, "speed_bps": SLOW}, (0, 10, 20), [0, 10**6, 10**7], ["implausible"] * 2),
@@ -132,6 +133,12 @@ CASES: dict[str, tuple[dict[str, Any], Sequence[float], list[int | None], list[f
     "restart short of the wrap": ({"uptime_cs": [BEFORE_WRAP - 5e3, 500]}, TEN, [0, 100], ["restart"]),
     "a restart at the wrap is told by its boots": (
         {"uptime_cs": [BEFORE_WRAP, 500], "engine_boots": [3, 4]},
+        TEN,
+        [0, 100],
+        ["restart"],
+    ),
+    "a reboot at the wrap of all clocks is told by its boots": (
+        {"uptime_cs": [BEFORE_WRAP, 500], "host_uptime_cs": [BEFORE_WRAP, 500], "engine_boots": [3, 4]},
         TEN,
         [0, 100],
         ["restart"],

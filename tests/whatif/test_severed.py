@@ -14,6 +14,7 @@ from twin.net.topology import build_snapshot, edge_ports
 from twin.vocab.answer import Answer
 from twin.vocab.change import Change, SetEnabled
 from twin.vocab.config import BgpConfig, BgpNeighbor, InterfaceConfig
+from twin.vocab.observed import ObservedBundle
 from twin.vocab.snapshot import Port, Snapshot
 from twin.whatif.policies import Policies
 from twin.whatif.question import ask
@@ -151,3 +152,15 @@ def test_a_link_without_sessions_stays_a_pass() -> None:
 def test_an_edge_port_that_was_down_before_takes_nothing() -> None:
     base = edit(network(SQUARE), EDGE, enabled=False)
     assert asked(base, EDGE, edges=EDGES[1:]).verdict == "PASS"
+
+
+def test_a_member_of_a_bundle_leaves_it_with_less_than_is_computed() -> None:
+    r1, *others = devices(SQUARE)
+    assert r1.observed
+    members = (observed("m1", 78), observed("m2", 79))
+    seen = replace(
+        r1.observed, interfaces=(*r1.observed.interfaces, *members), bundles=(ObservedBundle("eth0", ("m1", "m2")),)
+    )
+    answer = asked(build_snapshot(NOW, [replace(r1, observed=seen), *others]), Port("r1", "m1"), edges=EDGES)
+    assert answer.verdict == "INCONCLUSIVE"
+    assert "a member of eth0: what the bundle can carry without it is not computed" in worst(answer)[3]

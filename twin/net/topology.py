@@ -38,7 +38,7 @@ def build_snapshot(
     if len(named) != len(devices):
         raise ValueError("two devices have one name")
     views = {p: v for p, v in port_views(named).items() if not holds(v, management)}
-    bundles = _bundles_of(named, views)
+    bundles = {member: bundle for member, bundle in bundles_of(named).items() if bundle in views}
     heard = [_at_bundles(s, bundles, views) for s in sightings(named, views) if s.local in views]
     pairs, refused = _choose(heard, views)
     known = {row.ports: row.facts for row in facts.links}
@@ -55,11 +55,10 @@ def build_snapshot(
     return Snapshot(at, named, links, tuple(findings))
 
 
-def _bundles_of(devices: Mapping[str, SnapshotDevice], views: Views) -> Mapping[Port, Port]:
+def bundles_of(devices: Mapping[str, SnapshotDevice]) -> Mapping[Port, Port]:
     """Member port -> the port of the bundle that it belongs to."""
     told = ((d.name, b) for d in devices.values() if d.observed for b in d.observed.bundles)
-    known = ((device, bundle) for device, bundle in told if Port(device, bundle.name) in views)
-    return {Port(device, member): Port(device, bundle.name) for device, bundle in known for member in bundle.members}
+    return {Port(device, member): Port(device, bundle.name) for device, bundle in told for member in bundle.members}
 
 
 def _at_bundles(sighting: Sighting, bundles: Mapping[Port, Port], views: Views) -> Sighting:

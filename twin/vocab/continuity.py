@@ -48,7 +48,7 @@ def passage(samples: Samples, earlier: Ints, later: Ints, seconds: Floats) -> Pa
     restarted = ((uptime.slipped & uptime.young) | (again & ~uptime.old)) & ~same_engine
     stepped = ~restarted & ~same_engine & (uptime.falls | _unlike_others(uptime.slip, seconds, samples.series[later]))
     steady = (uptime.steady | same_engine) & ~restarted & ~stepped
-    return Passage(steady, restarted, host.steady, host.slipped & host.young, stepped)
+    return Passage(steady, restarted, host.steady & ~host.wrapped, host.slipped & host.young, stepped)
 
 
 def _unlike_others(slip: Floats, seconds: Floats, series: Ints) -> Mask:
@@ -65,9 +65,9 @@ class _Clock:
 
     def __init__(self, told_s: Floats, earlier: Ints, later: Ints, seconds: Floats, wrap_s: float) -> None:
         advance = told_s[later] - told_s[earlier]
-        wrapped = (advance < 0) & (abs(seconds - advance - wrap_s) <= SLIP_S)
-        self.slip = seconds - np.where(wrapped, advance + wrap_s, advance)
-        self.falls = (advance < 0) & ~wrapped
+        self.wrapped = (advance < 0) & (abs(seconds - advance - wrap_s) <= SLIP_S)
+        self.slip = seconds - np.where(self.wrapped, advance + wrap_s, advance)
+        self.falls = (advance < 0) & ~self.wrapped
         self.steady = abs(self.slip) <= SLIP_S
         self.slipped = self.falls | (self.slip > SLIP_S)
         self.young = told_s[later] < seconds + SLIP_S

@@ -19,6 +19,8 @@ TOLERANCE = 1.05
 """A counter may run this much above its interface's speed: ifHighSpeed is rounded, and some count framing."""
 LATENESS_S = 5.0
 """A counter may be read this much later than the one before: agents' usual copies (3 s) and the time a table takes."""
+FASTEST_BPS = 1e14
+"""More than any interface there is: what a counter never does, whatever speed is told."""
 _WRAP = 2**32
 
 
@@ -149,7 +151,7 @@ def _span(samples: Samples, counter: int, fresh: Mask, others: list[_Span]) -> _
         later,
         seconds,
         increase,
-        too_much=(increase > most) & ~misrated,
+        too_much=((increase > most) & ~misrated) | (increase > FASTEST_BPS / 8.0 * seconds),
         several=narrow & ~(low + _WRAP > surely),
         below=narrow & lower,
         fell=lower & ~(narrow & (low <= most)),

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twin.net.ports import PortView, port_views
-from twin.net.topology import holds
+from twin.net.topology import bundles_of, holds
 from twin.vocab.config import BgpNeighbor
 from twin.vocab.demand import Demands
 from twin.vocab.snapshot import Port, Snapshot
@@ -89,11 +89,14 @@ def _unmodelled(
     before: Snapshot, down: Mapping[Port, PortView], counted: Collection[Port], management: Collection[IPv4Address]
 ) -> Iterator[tuple[Port, str]]:
     ends = {port for link in before.links for port in (link.a, link.b)}
+    bundles = bundles_of(before.devices)
     for port, view in down.items():
         if holds(view, management):
             yield port, "collectors reach the device through it"
         elif view.loopback:
             yield port, "a loopback: what reaches the device by its address is lost, and the model does not show it"
+        elif port in bundles:
+            yield port, f"a member of {bundles[port].interface}: what the bundle can carry without it is not computed"
         elif port not in ends and port not in counted:
             verb = "carries" if view.addresses else "may carry"
             yield port, f"{verb} traffic that the model does not route"
