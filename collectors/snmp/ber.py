@@ -251,19 +251,19 @@ _ONE_LESS = bytes((octet - 1) & 0xFF for octet in range(256))
 _HIGH = bytes(octet >= 0x80 for octet in range(256))
 
 
-def _varbinds(data: bytes) -> tuple[list[bytes], list[bytes], list[bytes]]:
+def _varbinds(data: bytes) -> tuple[list[bytes], Sequence[bytes], list[bytes]]:
     """Names, tags and contents."""
     if not data:
         return [], [], []
     found = _VARBIND.findall(data) if _VARBIND.match(data) else []
     if not found or len(found) > MOST_VARBINDS:
         return _varbinds_of_any_length(data)
-    lengths, names, tags, contents = map(list, zip(*found, strict=True))
+    lengths, names, tags, contents = zip(*found, strict=True)
     inner = list(map(add, map(len, names), map(len, contents)))  # of each varbind, without the tag of its value
     if sum(inner) + 3 * len(inner) != len(data) or list(b"".join(lengths).translate(_ONE_LESS)) != inner:
         return _varbinds_of_any_length(data)
     _check_names(names)
-    return names, tags, [content[1:] for content in contents]
+    return list(names), tags, [content[1:] for content in contents]
 
 
 def _varbinds_of_any_length(data: bytes) -> tuple[list[bytes], list[bytes], list[bytes]]:

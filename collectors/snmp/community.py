@@ -14,7 +14,7 @@ class Community:
     version: int
     community: bytes
 
-    def greeting(self, _request_id: int) -> None:
+    def greeting(self) -> None:
         """None is needed."""
 
     def welcome(self, _datagram: bytes, _request_id: int) -> None:

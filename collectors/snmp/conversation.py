@@ -83,10 +83,15 @@ class Conversation:
         try:
             jitter = random.random()  # noqa: S311 - spreads repeats, guards nothing
             for tries, wait in enumerate(waits(trip.rto, self.access.timeout, self.access.retries, jitter)):
-                await self._turn()
+                if self.manners.policer is not None:
+                    await self._turn(self.manners.policer)
                 sent = self._loop.time()
-                self._send(seal(), again=tries > 0)
-                answer = await self._answer(question, min(wait, until - sent))
+                timer = self._loop.call_later(max(0.0, min(wait, until - sent)), _expire, question.answered)
+                try:
+                    self._send(seal(), again=tries > 0)
+                    answer = await question.answered
+                finally:
+                    timer.cancel()
                 if answer is not None:
                     longest = self.access.timeout
                     self.manners.trip = trip.backed_off(longest) if tries else trip.after(self._loop.time() - sent)
@@ -101,12 +106,11 @@ class Conversation:
             raise PollError("error", f"its answers can't be read: {question.remark}")
         raise PollError("silent", f"no answer (but: {question.remark})" if question.remark else "no answer")
 
-    async def _turn(self) -> None:
+    async def _turn(self, policer: Policer) -> None:
         """Wait until the device may be asked again."""
-        if self.manners.policer is not None:
-            self.manners.policer, pause = self.manners.policer.take(self._loop.time())
-            if pause > 0:
-                await asyncio.sleep(pause)
+        self.manners.policer, pause = policer.take(self._loop.time())
+        if pause > 0:
+            await asyncio.sleep(pause)
 
     def _send(self, datagram: bytes, *, again: bool) -> None:
         if self._port is None:
@@ -121,13 +125,6 @@ class Conversation:
             return Port(self.endpoint, connected=connected, received=self._received, failed=self._failed)
         except OSError as problem:
             raise self._problem(problem) from None
-
-    async def _answer(self, question: _Question[T], wait: float) -> T | None:
-        timer = self._loop.call_later(max(0.0, wait), _expire, question.answered)
-        try:
-            return await question.answered
-        finally:
-            timer.cancel()
 
     def _received(self, datagram: bytes) -> None:
         question = self._question

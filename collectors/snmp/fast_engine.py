@@ -45,8 +45,8 @@ _TOO_BIG, _NO_SUCH_NAME, _NO_ACCESS, _AUTHORIZATION_ERROR = 1, 2, 6, 16  # error
 class Security(Protocol):
     """How messages are wrapped for a device, and unwrapped."""
 
-    def greeting(self, request_id: int) -> bytes | None:
-        """What must be sent before anything can be asked, if anything."""
+    def greeting(self) -> Callable[[int], bytes] | None:
+        """What must be sent before anything can be asked, by request-id; None if nothing."""
         ...
 
     def welcome(self, datagram: bytes, request_id: int) -> None:
@@ -221,7 +221,8 @@ class FastAgent:
         until: float = math.inf,
     ) -> T:
         for _ in range(MOST_REPEATS):
-            await self._greet()
+            if (greeting := self._security.greeting()) is not None:
+                await self._greet(greeting)
             request_id = fresh_id()
             pdu = request(kind, request_id, names, repetitions=repetitions)
 
@@ -236,10 +237,9 @@ class FastAgent:
                 reason = problem.reason
         raise PollError("auth", f"{reason}, time and again")
 
-    async def _greet(self) -> None:
+    async def _greet(self, greeting: Callable[[int], bytes]) -> None:
         request_id = fresh_id()
-        if (greeting := self._security.greeting(request_id)) is not None:
-            await self._reach(request_id, lambda: greeting, partial(self._welcome, request_id))
+        await self._reach(request_id, partial(greeting, request_id), partial(self._welcome, request_id))
 
     def _welcome(self, request_id: int, datagram: bytes) -> bool:
         self._security.welcome(datagram, request_id)

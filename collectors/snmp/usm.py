@@ -130,9 +130,9 @@ class UserSecurity:
         self._name = self.user.user.encode()
         self._level = _AUTH * bool(self.user.auth_passphrase) | _PRIVACY * bool(self.user.privacy_passphrase)
 
-    def greeting(self, request_id: int) -> bytes | None:
+    def greeting(self) -> Callable[[int], bytes] | None:
         """What must be sent before anything can be asked: discovery of the engine (RFC 3414 section 4), if need be."""
-        return discovery(request_id) if self._peer is None else None
+        return discovery if self._peer is None else None
 
     def welcome(self, datagram: bytes, request_id: int) -> None:
         """Take the answer to the greeting.

@@ -343,8 +343,9 @@ class _State:
             missing = expected - min(c.rows for c in waiting)
             if missing <= 0:
                 missing = self.repetitions
-            asked = waiting[: side_by_side(len(waiting), missing, self.repetitions, self.limit)]
-            most = min(self.repetitions, self.fit.repetitions(len(asked), self.limit))
+            limit = self.limit
+            asked = waiting[: side_by_side(len(waiting), missing, self.repetitions, limit)]
+            most = min(self.repetitions, self.fit.repetitions(len(asked), limit))
             wanted = math.ceil(missing / math.ceil(missing / most))  # pieces as even as possible
             try:
                 answer = await self.bulk([c.cursor for c in asked], wanted)
@@ -360,12 +361,11 @@ class _State:
 
     def _take(self, asked: Sequence[_Column], wanted: int, answer: Sequence[Cells]) -> None:
         self.at, self.received, self.silences = now(), True, 0
-        if not any([cells.names or cells.ended for cells in answer]):  # noqa: C419 - a list is quicker
+        got, hoped = sum([wanted if cells.ended else len(cells.names) for cells in answer]), wanted * len(asked)
+        if not got:
             return _close(asked, "the agent sent an empty response")
         for column, cells in zip(asked, answer, strict=False):
             column.accept(cells)
-        got = sum([wanted if cells.ended else len(cells.names) for cells in answer])
-        hoped = wanted * len(asked)
         self.most = min(MOST_VARBINDS, 2 * self.most)
         if got >= hoped:
             if hoped + len(asked) > self.fit.varbinds:
