@@ -168,6 +168,12 @@ CASES: dict[str, tuple[dict[str, Any], Sequence[float], list[int | None], list[f
     "a gap that a reboot explains": ({"uptime_cs": [9e7, 500]}, (0, 3700), [200, 100], ["reboot"]),
     "renumbered": ({"index": [3, 9, 9]}, (0, 10, 20), [50, 100, 200], ["renumbered", 10.0]),
     "renumbered and lower": ({"index": [3, 9]}, TEN, [10**6, 100], ["renumbered"]),
+    "renumbered after a copy, so that the count may be of longer than the interval": (
+        {"index": [3, 3, 9], "speed_bps": SLOW},
+        (0, 10, 20),
+        [1500, 1500, 2000],
+        [0.0, "renumbered"],
+    ),
     "renumbered, and the count went on": ({"index": [3, 9], "speed_bps": SLOW}, TEN, [10**6, 10**6 + 100], [10.0]),
     "our clock was put back": ({"uptime_cs": [9e6, 9e6 + 6e3, 9e6 + 7e3]}, (0, 10, 20), [0, 600, 700], ["clock", 10.0]),
     "out of order": ({"uptime_cs": [9e6, 9e6 + 4e3, 9e6 + 1e3]}, (0, 10, 20), [0, 400, 100], ["clock", "clock"]),

@@ -155,7 +155,7 @@ def _span(samples: Samples, counter: int, fresh: Mask, others: list[_Span]) -> _
         several=narrow & ~(low + _WRAP > surely),
         below=narrow & lower,
         fell=lower & ~(narrow & (low <= most)),
-        went_on=~lower & ~misrated & (new > most),
+        went_on=~lower & ~misrated & (new > surely),
         clocks=next(same, None) or passage(samples, earlier, later, seconds),
     )
 
