@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from twin.lab.lab import Lab
     from twin.lab.spec import LabFile
 
+settings.register_profile("house", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("house")
 SPARE = IPv4Network("10.192.0.0/11")
 LABS = Path(__file__).parents[1] / "configs" / "labs"
 
