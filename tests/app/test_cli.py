@@ -57,7 +57,9 @@ ALL = commands(typer.main.get_command(app))
 def test_every_command_and_option_explains_itself(name: str, command: Any) -> None:
     assert command.help
     for parameter in command.params:
-        assert getattr(parameter, "help", None) or parameter.name == "help", f"{name} {parameter.name}"
+        explained = getattr(parameter, "help", None)
+        assert explained or parameter.name == "help", f"{name} {parameter.name}"
+        assert "[" not in (explained or ""), f"{name} {parameter.name}: brackets are markup, and never shown"
 
 
 @pytest.fixture

@@ -177,6 +177,22 @@ def test_without_a_collector_the_status_says_so(
     assert json.loads(capsys.readouterr().out) == []
 
 
+def test_the_status_says_which_collector_runs(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["init", str(tmp_path / "my")])
+    (tmp_path / "my" / "data").mkdir()
+    write_status(status_file(tmp_path / "my" / "data", "1/2"), made[0].status())
+    write_status(status_file(tmp_path / "my" / "data", "2/2"), replace(made[0].status(), shard="2/2", pid=2**22 + 1))
+    monkeypatch.setenv("NETTWIN_SETTINGS", str(tmp_path / "my" / "nettwin.yaml"))
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["collect", "--status", "--json"])
+    assert not ended.value.code
+    assert [(s["shard"], s["running"]) for s in json.loads(capsys.readouterr().out)] == [("1/2", True), ("2/2", False)]
+
+
 @pytest.mark.parametrize("shard", ["3/2", "x", "0/1"])
 def test_a_shard_that_can_not_be_is_a_usage_error(shard: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

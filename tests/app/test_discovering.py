@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from twin.app.cli.main import main
 from twin.app.discovering import Found, FoundDevice, write_found
 from twin.app.inventory import read_entries
 from twin.vocab.errors import UsageError
@@ -55,12 +56,15 @@ def test_what_can_not_be_a_name_is_left_out(tmp_path: Path, name: str) -> None:
     assert [d.name for d in read_entries(path).devices] == ["r3", "r1"]
 
 
-def test_a_credential_that_is_not_defined_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    path = tmp_path / "devices.yaml"
-    path.write_text(FILE)
-    with pytest.raises(UsageError, match=r"credentials\.netconf has no 'nowhere'; there is ssh"):
-        write_found(path, found(("r2", "192.0.2.2")), "nowhere")
-    assert path.read_text() == FILE
+def test_a_credential_that_is_not_defined_is_refused_before_anything_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "nettwin.yaml").write_text("schema_version: 1\n")
+    (tmp_path / "devices.yaml").write_text(FILE)
+    with pytest.raises(SystemExit) as ended:
+        main(["discover", "192.0.2.1", "--netconf", "nowhere", "--settings", str(tmp_path / "nettwin.yaml")])
+    assert ended.value.code == 2
+    assert "credentials.netconf has no 'nowhere'; there is ssh" in capsys.readouterr().err
 
 
 def test_a_file_that_can_not_be_read_is_left_alone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from rich.console import Console
 
+from twin.app.cli.common import screen
 from twin.app.render import bits, findings_table, percent, shown
 from twin.vocab.snapshot import Finding
 
@@ -35,6 +36,11 @@ def test_control_characters_are_shown_not_obeyed(evil: str) -> None:
     assert not any(c in printed for c in "\x1b\x07\x9b\x7f\r")
     assert "[red]" in printed
     assert shown(evil) in printed
+
+
+def test_what_looks_like_an_emoji_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    screen().warn("router at 2001:db8:a:b::1, SHA256:abc:")
+    assert capsys.readouterr().err == "router at 2001:db8:a:b::1, SHA256:abc:\n"
 
 
 def test_findings_that_say_the_same_are_one_line() -> None:

@@ -180,7 +180,7 @@ class Collector:
             poll_seconds=self._poll_seconds.frozen(),
             skipped=p.skipped,
             out_of_turn=p.out_of_turn,
-            running=p.running,
+            under_way=p.running,
             late_s=p.late_s,
             values=self._values,
             requests=self._requests,

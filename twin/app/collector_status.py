@@ -72,7 +72,7 @@ class CollectorStatus:
     poll_seconds: SecondsSeen
     skipped: int
     out_of_turn: int
-    running: int
+    under_way: int
     late_s: float
     values: int
     requests: int
@@ -203,7 +203,7 @@ class _Told:
 
 
 _GAUGES = {
-    "running": "Polls under way.",
+    "under_way": "Polls under way.",
     "late_s": "How late the last poll began, seconds.",
     "waiting": "Measured values not stored yet.",
     "last_stored": "When something was last stored, seconds since 1970.",

@@ -148,6 +148,13 @@ def _lost(discovery: Discovery, known: Sequence[DeviceEntry], at: datetime) -> I
             yield Event(entry.name, "device_lost", entry.address, "discovery", "it does not answer", at)
 
 
+def check_netconf(path: Path, name: str) -> None:
+    """Raises UsageError if the devices file has no such NETCONF credential."""
+    there = read_entries(path).credentials.netconf
+    if name not in there:
+        raise UsageError(f"{path}: credentials.netconf has no {name!r}; there is {', '.join(there) or 'none'}")
+
+
 def write_found(path: Path, found: Found, netconf: str | None) -> int:
     """Add the devices that the file does not list yet; what stands in it, comments included, stays as it is.
 
@@ -163,9 +170,6 @@ def write_found(path: Path, found: Found, netconf: str | None) -> int:
         InputError: the file is bad, or would be after the change; it is left untouched.
     """
     file = read_entries(path)
-    if netconf is not None and netconf not in file.credentials.netconf:
-        there = ", ".join(file.credentials.netconf) or "none"
-        raise UsageError(f"{path}: credentials.netconf has no {netconf!r}; there is {there}")
     known = file.devices
     names, addresses = {d.name for d in known}, {d.address for d in known}
     new = [

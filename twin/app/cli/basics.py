@@ -114,9 +114,9 @@ class ConfigLayout(StrEnum):
 
 def import_configs(
     folder: Annotated[
-        Path | None, typer.Argument(help="A folder or git repository. [default: collect.configs of the settings]")
+        Path | None, typer.Argument(help="A folder or git repository.", show_default="collect.configs of the settings")
     ] = None,
-    layout: Annotated[ConfigLayout | None, typer.Option(help="Whose layout it has. [default: settings]")] = None,
+    layout: Annotated[ConfigLayout | None, typer.Option(help="Whose layout it has.", show_default="settings")] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:

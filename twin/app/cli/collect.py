@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def collect(
     once: Annotated[bool, typer.Option("--once", help="One full round, then stop.")] = False,
-    every: Annotated[str | None, typer.Option(help="Counters this often, e.g. 10s. [default: settings]")] = None,
+    every: Annotated[str | None, typer.Option(help="Counters this often, e.g. 10s.", show_default="settings")] = None,
     full_every: Annotated[str | None, typer.Option(help="Topology and configuration this often.")] = None,
     device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Only this device; repeatable.")] = None,
     shard: Annotated[str, typer.Option(help="This collector's share of the devices, e.g. 1/3.")] = "1/1",
@@ -174,7 +174,13 @@ def _for_ever(
         folder = folder_of(chosen, inventory, store)
         if folder is not None:
             stack.enter_context(Background(folder, interval * full_every, tally.folder, tally.trouble))
-        deliver = _with_status(collector, status_file(data_of(chosen), str(mine)), tally)
+        told_in = status_file(data_of(chosen), str(mine))
+
+        def deliver(taken: Round) -> bool:
+            kept = collector.deliver(taken)
+            _tell_of_itself(collector, told_in, tally)
+            return kept
+
         poller.watch(
             inventory,
             timing,
@@ -185,6 +191,7 @@ def _for_ever(
             progress=collector.progress,
         )
         collector.finish()
+        _tell_of_itself(collector, told_in, tally)
         if collector.progress.lost or collector.progress.waiting:
             tally.trouble(f"{collector.progress.waiting + collector.progress.lost:,} values were never stored")
     if tally.failed:
@@ -288,19 +295,14 @@ class Tally:
         )
 
 
-def _with_status(collector: Collector, path: Path, tally: Tally) -> Callable[[Round], bool]:
-    """Deliver, and keep the status file up to date; that it can't be written stops nothing."""
+def _tell_of_itself(collector: Collector, path: Path, tally: Tally) -> None:
+    """Keep the status file up to date; that it can't be written stops nothing."""
     from twin.app.collector_status import write_status
 
-    def deliver(taken: Round) -> bool:
-        kept = collector.deliver(taken)
-        try:
-            write_status(path, collector.status())
-        except OSError as problem:
-            tally.trouble(f"{path}: can't be written: {problem.strerror}")
-        return kept
-
-    return deliver
+    try:
+        write_status(path, collector.status())
+    except OSError as problem:
+        tally.trouble(f"{path}: can't be written: {problem.strerror}")
 
 
 def _tell_status(chosen: Settings, *, as_json: bool, prometheus: bool) -> None:
@@ -349,7 +351,7 @@ def _facts(status: CollectorStatus) -> dict[str, str]:
         "devices": f"{status.devices}, each every {status.interval_s:g} s",
         "last answers": ", ".join(f"{n} {what}" for what, n in sorted(status.now.items())),
         "polls": f"{sum(status.polls.values()):,}, skipped {status.skipped:,}, out of turn {status.out_of_turn:,}",
-        "last poll began": f"{status.late_s:.2f} s late",
+        "last poll began": f"{max(0.0, status.late_s):.2f} s late",
         "read": f"{status.values:,} values in {status.requests:,} requests, {status.retries:,} sent again",
         "stored": f"{status.stored:,} values, last {ago(status.last_stored)}; {status.waiting:,} waiting",
         "lost": f"{status.lost:,} values",

@@ -31,15 +31,15 @@ SettingsOption = Annotated[
         "--settings",
         "-s",
         envvar="NETTWIN_SETTINGS",
-        help="Settings file. [default: configs/nettwin.yaml]",
-        show_default=False,
+        help="Settings file.",
+        show_default="configs/nettwin.yaml",
     ),
 ]
 
 
 WindowOption = Annotated[
     str | None,
-    typer.Option("--window", help="'Now' is the mean load of this long. [default: 3 rounds]", show_default=False),
+    typer.Option("--window", help="'Now' is the mean load of this long.", show_default="3 rounds"),
 ]
 ROUNDS_IN_WINDOW = 3
 SHORTEST_WINDOW = timedelta(seconds=60)
@@ -83,7 +83,7 @@ def screen() -> Screen:
 
 def _console(stream: TextIO) -> Console:
     """As wide as the terminal; on a pipe wide enough that tables keep their lines."""
-    return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
+    return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False, emoji=False)
 
 
 def settings_of(option: Path | None) -> Settings:

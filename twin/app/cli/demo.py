@@ -37,7 +37,7 @@ def demo(
         "build/demo"
     ),
     settings: Annotated[
-        Path | None, typer.Option(help="Take the store (e.g. InfluxDB) from these settings. [default: embedded]")
+        Path | None, typer.Option(help="Take the store (e.g. InfluxDB) from these settings.", show_default="embedded")
     ] = None,
     recording: Annotated[
         bool, typer.Option("--recording", help="Play the recording even where a lab could run.")

@@ -26,14 +26,15 @@ def register(app: typer.Typer) -> None:
 def discover(
     seed: Annotated[list[str] | None, typer.Argument(help="Addresses of devices to start from.")] = None,
     snmp: Annotated[
-        list[str] | None, typer.Option(help="SNMP credential of the devices file; repeatable. [default: all of them]")
+        list[str] | None,
+        typer.Option(help="SNMP credential of the devices file; repeatable.", show_default="all of them"),
     ] = None,
     ranges: Annotated[
         list[str] | None, typer.Option("--range", help="Prefix of which every address is asked; repeatable.")
     ] = None,
     netconf: Annotated[str | None, typer.Option(help="Name of the NETCONF credential to give what is found.")] = None,
     allow: Annotated[
-        list[str] | None, typer.Option(help="Prefix in which anyone may be asked; repeatable. [default: settings]")
+        list[str] | None, typer.Option(help="Prefix in which anyone may be asked; repeatable.", show_default="settings")
     ] = None,
     write: Annotated[
         bool, typer.Option("--write", help="Put new devices into the devices file, and the differences into the store.")
@@ -49,7 +50,7 @@ def discover(
     Examples: nettwin discover 192.0.2.1 --snmp core --allow 192.0.2.0/24 --write
     nettwin discover --range 192.0.2.0/26 --allow 192.0.2.0/24
     """
-    from twin.app.discovering import Search, discover_from
+    from twin.app.discovering import Search, check_netconf, discover_from
 
     chosen = settings_of(settings)
     search = Search(
@@ -58,6 +59,8 @@ def discover(
         _prefixes("--allow", allow) if allow else chosen.file.discover.allow,
         tuple(snmp) if snmp else _all_credentials(chosen),
     )
+    if netconf is not None:
+        check_netconf(chosen.at(chosen.file.devices), netconf)
     with progress("discovering") as steps:
         found = discover_from(chosen, search, progress=lambda n, what: steps(n, None, what))
         steps.finish(f"{len(found.found)} devices")
@@ -68,6 +71,8 @@ def discover(
         _print(show, found)
     if write:
         _write(show, chosen, found, netconf)
+    elif found.events:
+        show.note("nothing was written; --write keeps it")
 
 
 def _address(text: str) -> IPv4Address:

@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 @forecast_app.command()
 def train(
-    budget: Annotated[str | None, typer.Option(help="How long to train, e.g. 90s. [default: settings]")] = None,
+    budget: Annotated[str | None, typer.Option(help="How long to train, e.g. 90s.", show_default="settings")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
@@ -134,7 +134,7 @@ def show(
 
 @forecast_app.command()
 def backtest(
-    budget: Annotated[str | None, typer.Option(help="How long to train, e.g. 90s. [default: settings]")] = None,
+    budget: Annotated[str | None, typer.Option(help="How long to train, e.g. 90s.", show_default="settings")] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:

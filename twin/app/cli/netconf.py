@@ -52,7 +52,8 @@ def enrol(
 @app.command()
 def models(
     device: Annotated[
-        str | None, typer.Argument(help="Only what this device announces; asks it. [default: all that can be read]")
+        str | None,
+        typer.Argument(help="Only what this device announces; asks it.", show_default="all that can be read"),
     ] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,

@@ -38,7 +38,7 @@ class EngineChoice(StrEnum):
 
 
 EngineOption = Annotated[
-    EngineChoice | None, typer.Option("--engine", help="Who asks. [default: collect.snmp_engine]", show_default=False)
+    EngineChoice | None, typer.Option("--engine", help="Who asks.", show_default="collect.snmp_engine")
 ]
 
 

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def listen(
     at: Annotated[
         str | None,
-        typer.Option("--at", help="ADDRESS:PORT. [default: traps.listen of the settings, else 127.0.0.1:162]"),
+        typer.Option("--at", help="ADDRESS:PORT.", show_default="traps.listen of the settings, else 127.0.0.1:162"),
     ] = None,
     device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Only this device; repeatable.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many.", show_default=False)] = None,

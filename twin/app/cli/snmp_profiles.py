@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def lint(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Profile files. [default: all that the settings use]", show_default=False),
+        typer.Argument(help="Profile files.", show_default="all that the settings use"),
     ] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,

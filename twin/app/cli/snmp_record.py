@@ -26,7 +26,7 @@ def record(
     ],
     subtree: Annotated[
         list[str] | None,
-        typer.Option(help="Walk only this numeric OID; repeatable. [default: all]", show_default=False),
+        typer.Option(help="Walk only this numeric OID; repeatable.", show_default="all"),
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="How many values to take of each subtree.")] = 1_000_000,
     within: Annotated[str, typer.Option(help="Stop after this long and keep what came.")] = "10m",
