@@ -384,7 +384,7 @@ class _State:
             return self.fit.shrink(varbinds, varbinds // 2 if silences == 1 else len(asked))
         if problem.status != "error":
             return self._end(problem, waiting)
-        if isinstance(problem, ObjectError):
+        if isinstance(problem, ObjectError) and wanted == 1:
             return self._end(problem, [asked[problem.place]])
         if varbinds > 1:
             self.most = varbinds // 2
