@@ -41,6 +41,12 @@ class Polled:
     def status(self) -> Status:
         return "partial" if self.flags else "ok"
 
+    @property
+    def reason(self) -> str:
+        """What is missing first, and how much more is; empty if nothing is."""
+        more = f" (and {len(self.flags) - 1} more)" if len(self.flags) > 1 else ""
+        return self.flags[0] + more if self.flags else ""
+
 
 @dataclass(frozen=True)
 class Round:

@@ -6,8 +6,9 @@ import asyncio
 import gc
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -33,7 +34,7 @@ from collectors.snmp.wire import Engine
 from collectors.watch import Deliver, Nudges, Progress, Timing, Watch
 from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
-from twin.vocab.inventory import Device
+from twin.vocab.inventory import Device, SnmpAccess, SnmpV3
 from twin.vocab.time import instant, now
 
 log = structlog.get_logger(__name__)
@@ -210,7 +211,8 @@ class Poller:
         brief = replace(device.snmp, retries=0, timeout=min(device.snmp.timeout, self._limits.probe_s))
         agent = await self._engine.agent(replace(device, snmp=brief))
         try:
-            await agent.get([SYS_UPTIME])
+            with _community_doubted(device.snmp):
+                await agent.get([SYS_UPTIME])
         finally:
             agent.close()
 
@@ -229,11 +231,13 @@ class Poller:
         deadline = self._limits.snmp_deadline
         until = time.monotonic() + deadline
         assert self._engine is not None
+        assert device.snmp is not None
         agent = await self._engine.agent(device)
         reader = Reader(agent, device, self._profiles, "full" if full else "fast", self._memories[device.name], until)
         try:
-            async with asyncio.timeout(1.25 * deadline):
-                await reader.run()
+            with _community_doubted(device.snmp):
+                async with asyncio.timeout(1.25 * deadline):
+                    await reader.run()
         except TimeoutError:
             reader.cut_short(f"stopped after {1.25 * deadline:g} s")
         finally:
@@ -296,7 +300,7 @@ class Poller:
             result = await _outcome(job, job.probe)
         if not isinstance(result, Failed) or result.status != "silent":
             return None
-        return replace(result, reason=f"{result.reason} to a quick probe, nor to {breaker.silent} polls before it")
+        return replace(result, reason=f"{result.reason} (a quick probe after {breaker.silent} silent polls)")
 
     def _log_change(self, result: Polled | Failed) -> None:
         """A device that stays silent is logged once, not every round."""
@@ -311,6 +315,17 @@ class Poller:
             known.warning("poll_partial", flags=result.flags)
         else:
             known.info("poll_recovered", before=before)
+
+
+@contextmanager
+def _community_doubted(access: SnmpAccess) -> Iterator[None]:
+    """Says of silence that a wrong community looks the same, where there is a community (RFC 3584)."""
+    try:
+        yield
+    except PollError as problem:
+        if problem.reason != "no answer" or isinstance(access.credentials, SnmpV3):
+            raise
+        raise PollError("silent", "no answer; a wrong community looks the same") from None
 
 
 def _decode_netconf(device: Device, replies: Replies, full: bool) -> Polled:

@@ -45,6 +45,7 @@ from twin.vocab.inventory import Device, NetconfAccess
 MOST_BYTES = 64 << 20
 MOST_BYTES_UNTAKEN, MOST_WAITING = 1 << 20, 1000
 KEEPALIVE_S, DEAD_AFTER_MS = 30, 120_000
+OTHER_HOST_KEY = "the host key is not the pinned one; nettwin netconf enrol --replace pins a new one"
 
 
 READ_ONLY = frozenset(model.operation for model in MODELS if model.operation)
@@ -331,9 +332,9 @@ def _failure(problem: Exception, sock: _CappedSocket) -> PollError:
     if sock.overflowed:
         return PollError("error", "the reply is longer than allowed")
     if sock.was_cut or isinstance(problem, (TimeoutExpiredError, TimeoutError)):
-        return PollError("silent", "not done in time")
+        return PollError("silent", "connected, but not done in time")
     if isinstance(problem, SSHUnknownHostError):
-        return PollError("auth", "the host key is not the pinned one")
+        return PollError("auth", OTHER_HOST_KEY)
     if isinstance(problem, AuthenticationError):
         return PollError("auth", "the device accepts neither the key nor the password")
     if isinstance(problem, RPCError):

@@ -104,7 +104,7 @@ class Conversation:
             self._question = None
         if broken:
             raise PollError("error", f"its answers can't be read: {question.remark}")
-        raise PollError("silent", f"no answer (but: {question.remark})" if question.remark else "no answer")
+        raise PollError("silent", f"no answer that can be read: {question.remark}" if question.remark else "no answer")
 
     async def _turn(self, policer: Policer) -> None:
         """Wait until the device may be asked again."""

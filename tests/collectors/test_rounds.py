@@ -252,7 +252,7 @@ def test_a_dead_device_costs_a_quick_probe_until_it_is_back(
         dead = poller.round(devices(v2c, "r1", "r2"), full=False)
         (failed,) = dead.failures()
         assert (failed.device, failed.status) == ("r1", "silent")
-        assert failed.reason == "canned silent to a quick probe, nor to 3 polls before it"
+        assert failed.reason == "canned silent (a quick probe after 3 silent polls)"
         assert polled(dead, "r2").status == "ok"
         assert engine.retries["r1"] == [2, 2, 2, 0]
         engine.devices["r1"] = good

@@ -27,7 +27,8 @@ MAINTAIN_EVERY_S = 3600.0
 
 @dataclass(frozen=True)
 class RoundReport:
-    """What one round, or one interval of watching, brought. ``answered``: devices that gave anything.
+    """What one round, or one interval of watching, brought. ``answered``: devices that gave anything
+    when last asked.
 
     ``samples``: measured values written; ``changed``: documents that are new.
     """

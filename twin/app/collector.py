@@ -28,33 +28,35 @@ MOST_EVENTS = 100_000
 
 @dataclass
 class _Interval:
-    """What came since the last report."""
+    """What came since the last report; ``failures`` and ``answering``: how polls last ended, as known from before."""
 
     began: datetime
     started: float
-    polled: set[str] = field(default_factory=set)
-    answered: set[str] = field(default_factory=set)
-    samples: int = 0
     failures: dict[tuple[str, str], Failed] = field(default_factory=dict)
+    answering: set[tuple[str, str]] = field(default_factory=set)
+    polled: bool = False
+    samples: int = 0
     changed: list[str] = field(default_factory=list)
 
     def add(self, taken: Round, samples: int, changed: tuple[str, ...]) -> None:
         self.samples += samples
         self.changed += changed
         for device, results in taken.results.items():
-            self.polled.add(device)
+            self.polled = True
             for result in results:
+                who = (device, result.protocol)
                 if isinstance(result, Failed):
-                    self.failures[device, result.protocol] = result
+                    self.failures[who] = result
+                    self.answering.discard(who)
                 else:
-                    self.answered.add(device)
-                    self.failures.pop((device, result.protocol), None)
+                    self.answering.add(who)
+                    self.failures.pop(who, None)
 
-    def report(self, clock: float) -> RoundReport:
+    def report(self, devices: int, clock: float) -> RoundReport:
         return RoundReport(
             self.began,
-            len(self.polled),
-            len(self.answered),
+            devices,
+            len({device for device, _ in self.answering}),
             self.samples,
             tuple(self.failures.values()),
             tuple(dict.fromkeys(self.changed)),
@@ -106,8 +108,7 @@ class Collector:
         key = (result.device, result.protocol)
         before = self._last.get(key)
         since = before.since if before and before.status == result.status else now()
-        reason = result.reason if isinstance(result, Failed) else ""
-        self._last[key] = FailingPoll(result.device, result.protocol, result.status, reason, since)
+        self._last[key] = FailingPoll(result.device, result.protocol, result.status, result.reason, since)
         self._polls[result.protocol, result.status] += 1
         self._poll_seconds.add(result.seconds)
         for event in self._noticing.notice(result, now()):
@@ -143,8 +144,8 @@ class Collector:
     def finish(self) -> None:
         """Report what came since the last report."""
         if self._interval.polled:
-            self._report(self._interval.report(self._clock()))
-        self._interval = _Interval(now(), self._clock())
+            self._report(self._interval.report(self._devices, self._clock()))
+        self._interval = _Interval(now(), self._clock(), self._interval.failures, self._interval.answering)
 
     def _store_events(self) -> None:
         waiting = list(self._events)
@@ -175,7 +176,7 @@ class Collector:
             interval_s=self._every,
             devices=self._devices,
             now=dict(Counter(f"{poll.protocol} {poll.status}" for poll in last)),
-            failing=tuple(poll for poll in last if poll.status not in {"ok", "partial"}),
+            failing=tuple(poll for poll in last if poll.status != "ok"),
             polls={f"{protocol} {status}": n for (protocol, status), n in self._polls.items()},
             poll_seconds=self._poll_seconds.frozen(),
             skipped=p.skipped,

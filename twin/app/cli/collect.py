@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from collectors.failures import Failed
     from collectors.pace import Shard
-    from collectors.results import Polled, Round
+    from collectors.results import Polled, Round, Status
     from collectors.snmp.traps import TrapReceiver
     from collectors.watch import Nudges
     from twin.app.collecting import RoundReport
@@ -104,11 +104,14 @@ def _once(chosen: Settings, inventory: Sequence[Device], *, as_json: bool) -> No
     from twin.app.wiring import folder_of, hashing_key, poller_of, store_of
 
     seen: set[str] = set()
+    troubles: list[Polled | Failed] = []
     tally = Tally(screen(), as_json)
     with store_of(chosen) as store, poller_of(chosen) as poller, progress("full round") as steps:
 
         def count(result: Polled | Failed) -> None:
             seen.add(result.device)
+            if result.status != "ok":
+                troubles.append(result)
             steps(len(seen), len(inventory), result.device)
 
         with Stop():
@@ -117,8 +120,8 @@ def _once(chosen: Settings, inventory: Sequence[Device], *, as_json: bool) -> No
         if folder is not None:
             tally.folder(folder())
         steps.finish(f"{report.samples:,} values from {report.devices} devices in {report.seconds:.1f} s")
-    for failure in report.failures:
-        tally.heard(failure)
+    for result in troubles:
+        tally.heard(result)
     tally.report(report)
     if tally.failed:
         raise typer.Exit(EXIT_ERROR)
@@ -243,7 +246,7 @@ class Tally:
     def __init__(self, show: Screen, as_json: bool) -> None:
         self._show = show
         self._as_json = as_json
-        self._failing: dict[tuple[str, str], str] = {}
+        self._failing: dict[tuple[str, str], Status] = {}
         self.failed = False
 
     def note(self, text: str) -> None:
@@ -265,19 +268,21 @@ class Tally:
         self.failed = True
 
     def heard(self, result: Polled | Failed) -> None:
-        """Say once that a device began to fail, and once that it answers again."""
-        from collectors.failures import Failed
+        """Say once that a device began to fail or lacks something, and once that it is well again.
 
+        What a full round lacked may be nothing that the rounds between ask for: only a full one ends it.
+        """
         who = (result.device, result.protocol)
-        before, what = self._failing.get(who), ""
-        if isinstance(result, Failed):
-            what = f"{result.status}: {result.reason}"
-            if before is None or before.split(":")[0] != result.status:
-                self._show.warn(f"{result.device}: {result.protocol} {what}")
-            self._failing[who] = what
-        elif before is not None:
+        before = self._failing.get(who)
+        if result.status != "ok":
+            if before != result.status:
+                self._show.warn(f"{result.device}: {result.protocol} {result.status}: {result.reason}")
+            self._failing[who] = result.status
+        elif before is not None and (before != "partial" or _is_full(result)):
             del self._failing[who]
-            self._show.warn(f"{result.device}: {result.protocol} answers again")
+            self._show.warn(
+                f"{result.device}: {result.protocol} {'is whole' if before == 'partial' else 'answers'} again"
+            )
 
     def report(self, report: RoundReport) -> None:
         """A line (of JSON, if so wished) about an interval."""
@@ -293,6 +298,12 @@ class Tally:
             f" in {report.seconds:.1f} s{failing}",
             soft_wrap=True,
         )
+
+
+def _is_full(result: Polled | Failed) -> bool:
+    from collectors.results import Polled
+
+    return isinstance(result, Polled) and result.observed is not None
 
 
 def _tell_of_itself(collector: Collector, path: Path, tally: Tally) -> None:
