@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
+from twin.vocab.inventory import SnmpAccess, SnmpV1, SnmpV2c
 
 FailureStatus = Literal["silent", "auth", "refused", "error"]
 Protocol = Literal["snmp", "netconf"]
@@ -35,3 +39,14 @@ class PollError(Exception):
         super().__init__(reason)
         self.status = status
         self.reason = reason
+
+
+@contextmanager
+def community_doubted(access: SnmpAccess | None) -> Iterator[None]:
+    """Says of silence that a wrong community looks the same, where there is a community (RFC 3584)."""
+    try:
+        yield
+    except PollError as problem:
+        if problem.reason == "no answer" and access and isinstance(access.credentials, SnmpV1 | SnmpV2c):
+            raise PollError("silent", "no answer; a wrong community looks the same") from None
+        raise

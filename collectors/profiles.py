@@ -22,6 +22,7 @@ from collectors.snmp.wire import Oid, dotted, parse_oid
 from collectors.subjects import FORMS, SCALARS, Subject
 from twin.vocab.errors import InputError, Place, UsageError
 from twin.vocab.files import STRICT, line_of, read_yaml
+from twin.vocab.inventory import Device
 from twin.vocab.sensors import SENSOR_UNITS
 
 ValueType = Literal["int", "text", "octets", "address", "oid", "number_text"]
@@ -232,11 +233,20 @@ class ProfileSet:
     def __getitem__(self, name: str) -> Profile:
         """Raises: UsageError: no such profile."""
         if name not in self._profiles:
-            raise UsageError(f"no device profile {name!r}; there are {', '.join(sorted(self._profiles))}")
+            raise UsageError(self._unknown(name))
         return self._profiles[name]
 
     def __iter__(self) -> Iterator[Profile]:
         return iter(self._profiles.values())
+
+    def refuse_unknown(self, device: Device) -> None:
+        """Raises: UsageError: the device names a profile that does not exist."""
+        for name in device.profiles:
+            if name not in self._profiles:
+                raise UsageError(f"device {device.name}: {self._unknown(name)}")
+
+    def _unknown(self, name: str) -> str:
+        return f"no device profile {name!r}; there are {', '.join(sorted(self._profiles))}"
 
     def choose(self, system_object_id: Oid, named: Sequence[str] = (), description: str = "") -> Profile:
         """The merged profiles ``named``, else the one that fits best, else ``generic``.
@@ -280,7 +290,8 @@ def load_profiles(folder: Path) -> ProfileSet:
         own[profile.name], places[profile.name] = profile, path
         _refuse_complaints(path, profile)
     if DEFAULT_PROFILE not in own:
-        raise UsageError(f"{folder}: no device profile named {DEFAULT_PROFILE!r}")
+        why = f"no device profile named {DEFAULT_PROFILE!r}" if folder.is_dir() else "is no folder of device profiles"
+        raise UsageError(f"{folder}: {why}")
     for problem in shared_prefixes(own, places):
         raise problem
     return ProfileSet({name: resolve(name, own, places) for name in own}, own, places)

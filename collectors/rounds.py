@@ -6,9 +6,8 @@ import asyncio
 import gc
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -18,7 +17,7 @@ import structlog
 import uvloop
 
 from collectors import chain
-from collectors.failures import Failed, PollError, Protocol
+from collectors.failures import Failed, PollError, Protocol, community_doubted
 from collectors.gate import Gate
 from collectors.netconf import decode as netconf
 from collectors.netconf.found import BESIDE_SNMP, SAMPLED, WITHOUT_SNMP, Found, blocks_of
@@ -34,7 +33,7 @@ from collectors.snmp.wire import Engine
 from collectors.watch import Deliver, Nudges, Progress, Timing, Watch
 from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
-from twin.vocab.inventory import Device, SnmpAccess, SnmpV3
+from twin.vocab.inventory import Device
 from twin.vocab.time import instant, now
 
 log = structlog.get_logger(__name__)
@@ -168,8 +167,7 @@ class Poller:
         if doubled := [name for name, count in Counter(d.name for d in devices).items() if count > 1]:
             raise UsageError(f"device name {doubled[0]!r} stands for several devices")
         for device in devices:
-            for profile in device.profiles:
-                _ = self._profiles[profile]
+            self._profiles.refuse_unknown(device)
 
     async def _open(self) -> Engine:
         """The engine, and gates that belong to the loop now running."""
@@ -211,7 +209,7 @@ class Poller:
         brief = replace(device.snmp, retries=0, timeout=min(device.snmp.timeout, self._limits.probe_s))
         agent = await self._engine.agent(replace(device, snmp=brief))
         try:
-            with _community_doubted(device.snmp):
+            with community_doubted(device.snmp):
                 await agent.get([SYS_UPTIME])
         finally:
             agent.close()
@@ -231,11 +229,10 @@ class Poller:
         deadline = self._limits.snmp_deadline
         until = time.monotonic() + deadline
         assert self._engine is not None
-        assert device.snmp is not None
         agent = await self._engine.agent(device)
         reader = Reader(agent, device, self._profiles, "full" if full else "fast", self._memories[device.name], until)
         try:
-            with _community_doubted(device.snmp):
+            with community_doubted(device.snmp):
                 async with asyncio.timeout(1.25 * deadline):
                     await reader.run()
         except TimeoutError:
@@ -315,17 +312,6 @@ class Poller:
             known.warning("poll_partial", flags=result.flags)
         else:
             known.info("poll_recovered", before=before)
-
-
-@contextmanager
-def _community_doubted(access: SnmpAccess) -> Iterator[None]:
-    """Says of silence that a wrong community looks the same, where there is a community (RFC 3584)."""
-    try:
-        yield
-    except PollError as problem:
-        if problem.reason != "no answer" or isinstance(access.credentials, SnmpV3):
-            raise
-        raise PollError("silent", "no answer; a wrong community looks the same") from None
 
 
 def _decode_netconf(device: Device, replies: Replies, full: bool) -> Polled:

@@ -7,6 +7,7 @@ a second; what is dropped is counted by reason and logged once for each device a
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 import time
@@ -207,6 +208,12 @@ class _Listener(asyncio.DatagramProtocol):
         self._received(data, addr)
 
 
+_HINTS = {
+    errno.EACCES: f": a port below {FIRST_FREE_PORT} needs root",
+    errno.EADDRINUSE: "; another collector on this machine? Only one can have a port",
+}
+
+
 def _bound(listen: tuple[str, int]) -> socket.socket:
     host, port = listen
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
@@ -217,6 +224,6 @@ def _bound(listen: tuple[str, int]) -> socket.socket:
     except OSError as problem:
         sock.close()
         reason = problem.strerror or str(problem)
-        hint = f": a port below {FIRST_FREE_PORT} needs root" if isinstance(problem, PermissionError) else ""
+        hint = _HINTS.get(problem.errno or 0, "")
         raise NettwinError(f"can't listen for traps on {host} port {port}: {reason}{hint}") from problem
     return sock

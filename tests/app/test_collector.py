@@ -15,6 +15,8 @@ import pytest
 
 from collectors.failures import Failed
 from collectors.results import Polled, Round
+from twin.app.cli.collect import Tally
+from twin.app.cli.common import screen
 from twin.app.cli.main import main
 from twin.app.collecting import RoundReport
 from twin.app.collector import Collector
@@ -199,6 +201,14 @@ def test_a_shard_that_can_not_be_is_a_usage_error(shard: str, capsys: pytest.Cap
         main(["collect", "--once", "--shard", shard])
     assert ended.value.code == 2
     assert f"--shard {shard}: a shard is written NUMBER/COUNT" in capsys.readouterr().err
+
+
+def test_a_status_that_can_not_be_kept_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    tally = Tally(screen(), as_json=False)
+    for problem in ("disk full", "disk full", "", "disk full"):
+        tally.unwritten(problem)
+    assert capsys.readouterr().err == "disk full\ndisk full\n"
+    assert not tally.failed
 
 
 def seen(description: str) -> Polled:

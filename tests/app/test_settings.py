@@ -73,6 +73,11 @@ def test_one_device_needs_only_its_own_secrets(folder: Path) -> None:
         ("{env: COMMUNITY}", "{env: COMMUNITY, file: x}", r"devices\.yaml:5: .*one of them"),
         ("{version: 2c, community: {env: COMMUNITY}}", "{version: 2c}", "version 2c needs community"),
         ("auth_passphrase: {env: AUTH}, ", "", "auth_passphrase is missing"),
+        (
+            "address: 192.0.2.2",
+            "address: 192.0.2.2\n    tags: x",
+            r"devices\.1\.tags: Input should be a list, not text",
+        ),
         ("community: {env: COMMUNITY}", "community: opensesame", r"devices\.yaml:5: credentials.snmp.v2.community"),
     ],
 )
@@ -105,6 +110,12 @@ def test_a_device_whose_host_key_is_unknown_has_none_and_the_others_keep_theirs(
     r1, _ = load_devices(folder / "devices.yaml", ENVIRONMENT)
     assert r1.netconf is not None
     assert r1.netconf.host_key == ""
+
+
+def test_known_hosts_that_are_not_there_yet_are_begun_by_enrolling(folder: Path) -> None:
+    (folder / "known_hosts").unlink()
+    with pytest.raises(UsageError, match=r"known_hosts: .*not there yet; nettwin netconf enrol DEVICE begins it"):
+        load_devices(folder / "devices.yaml", ENVIRONMENT)
 
 
 def test_hashed_known_hosts_are_understood(folder: Path) -> None:

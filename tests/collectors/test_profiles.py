@@ -9,6 +9,7 @@ import pytest
 from collectors.profiles import ProfileSet, load_profiles
 from collectors.snmp.wire import parse_oid
 from twin.vocab.errors import InputError, UsageError
+from twin.vocab.inventory import Device
 from twin.vocab.schema import KINDS
 
 GENERIC = """
@@ -143,6 +144,16 @@ def test_a_wrong_file_is_refused_by_name(tmp_path: Path, files: dict[str, str], 
 def test_a_folder_without_generic_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no device profile named 'generic'"):
         load_profiles(tmp_path)
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nowhere: is no folder of device profiles"):
+        load_profiles(tmp_path / "nowhere")
+
+
+def test_a_device_that_names_an_unknown_profile_is_named(profiles: ProfileSet) -> None:
+    with pytest.raises(UsageError, match=r"device r1: no device profile 'cisco'; there are .*generic"):
+        profiles.refuse_unknown(Device("r1", "192.0.2.1", profiles=("cisco",)))
 
 
 def test_an_unknown_profile_name_says_which_there_are(profiles: ProfileSet) -> None:

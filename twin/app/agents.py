@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Literal, TypeVar
 
-from collectors.failures import PollError
+from collectors.failures import PollError, community_doubted
 from collectors.snmp.wire import Agent
 from twin.app.inventory import load_devices, load_snmp_access, read_entries
 from twin.app.settings import Settings
@@ -63,7 +63,8 @@ def ask_device(settings: Settings, device: Device, question: Callable[[Agent, De
         NettwinError: it does not answer, or turns us away.
     """
     try:
-        return asyncio.run(_ask(settings, device, question))
+        with community_doubted(device.snmp):
+            return asyncio.run(_ask(settings, device, question))
     except PollError as problem:
         raise NettwinError(f"{_named(device)}: {problem.status}: {problem.reason}") from None
 

@@ -22,6 +22,8 @@ def known_hosts(path: Path) -> tuple[tuple[str, str], ...]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8 text"
+        if isinstance(problem, FileNotFoundError):
+            reason = "it is not there yet; nettwin netconf enrol DEVICE begins it"
         raise UsageError(f"{path}: known hosts can't be read: {reason}") from problem
     return tuple(fields for line in text.splitlines() if (fields := _fields(line)))
 

@@ -116,7 +116,7 @@ def _wording(kind: str, message: str, value: Any) -> str:
     if kind == "value_error":
         return message.removeprefix("Value error, ")
     if kind in _STRUCTURAL:
-        wanted = message.split(" or an instance of", maxsplit=1)[0]
+        wanted = message.split(" or an instance of", maxsplit=1)[0].replace("a valid tuple", "a list")
         return f"{wanted}, not {'text' if isinstance(value, str) else 'this'}"
     return f"{message} (found {value!r})" if isinstance(value, str) else message
 

@@ -79,8 +79,8 @@ def check(settings: SettingsOption = None) -> None:
     for fault in lint(profiles_folder(chosen)):
         raise InputError(fault.place, fault.text)
     profiles = profiles_of(chosen)
-    for name in {name for device in devices for name in device.profiles}:
-        _ = profiles[name]
+    for device in devices:
+        profiles.refuse_unknown(device)
     screen().out.print(f"{chosen.path}: all files hold ({len(devices)} devices, {len(facts.links)} links with facts)")
 
 

@@ -247,6 +247,7 @@ class Tally:
         self._show = show
         self._as_json = as_json
         self._failing: dict[tuple[str, str], Status] = {}
+        self._unwritten = ""
         self.failed = False
 
     def note(self, text: str) -> None:
@@ -266,6 +267,12 @@ class Tally:
     def trouble(self, text: str) -> None:
         self._show.error(text)
         self.failed = True
+
+    def unwritten(self, problem: str) -> None:
+        """Say once that the status can't be kept."""
+        if problem and not self._unwritten:
+            self._show.error(problem)
+        self._unwritten = problem
 
     def heard(self, result: Polled | Failed) -> None:
         """Say once that a device began to fail or lacks something, and once that it is well again.
@@ -313,7 +320,9 @@ def _tell_of_itself(collector: Collector, path: Path, tally: Tally) -> None:
     try:
         write_status(path, collector.status())
     except OSError as problem:
-        tally.trouble(f"{path}: can't be written: {problem.strerror}")
+        tally.unwritten(f"{path}: can't be written: {problem.strerror}")
+    else:
+        tally.unwritten("")
 
 
 def _tell_status(chosen: Settings, *, as_json: bool, prometheus: bool) -> None:
