@@ -14,6 +14,7 @@ from collectors.failures import PollError
 SocketAddress: TypeAlias = tuple[Any, ...]
 RECEIVE_BUFFER = 1 << 20
 LARGEST_DATAGRAM = 65535
+_ARRIVED = memoryview(bytearray(LARGEST_DATAGRAM))
 _SO_RCVBUFFORCE = 33  # Linux: beyond net.core.rmem_max, for root
 
 
@@ -93,13 +94,13 @@ class Port:
 
     def _read(self) -> None:
         try:
-            datagram = self._socket.recv(LARGEST_DATAGRAM)
+            size = self._socket.recv_into(_ARRIVED)
         except BlockingIOError:
             return
         except OSError as problem:
             self._failed(problem)
         else:
-            self._received(datagram)
+            self._received(bytes(_ARRIVED[:size]))
 
 
 def raise_buffer(sock: socket.socket, size: int) -> None:
