@@ -89,7 +89,7 @@ class Collector:
         self.progress = Progress()
         self.traps: Callable[[], Mapping[str, int]] = dict
         self._store, self._key, self._clock = store, key, clock
-        self._devices, self._every, self._shard = devices, interval, shard
+        self._devices, self._every, self.shard = devices, interval, shard
         self._report, self._tell = report, tell
         self._upkeep = Upkeep(store, clock)
         self._started = now()
@@ -170,7 +170,7 @@ class Collector:
         """How the collector is now."""
         p, last = self.progress, list(self._last.values())
         return CollectorStatus(
-            shard=self._shard,
+            shard=self.shard,
             started=self._started,
             updated=now(),
             interval_s=self._every,

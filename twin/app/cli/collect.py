@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collectors.failures import Failed
     from collectors.pace import Shard
     from collectors.results import Polled, Round, Status
+    from collectors.rounds import Poller
     from collectors.snmp.traps import TrapReceiver
-    from collectors.watch import Nudges
+    from collectors.watch import Nudges, Timing
     from twin.app.collecting import RoundReport
     from twin.app.collector import Collector
     from twin.app.collector_status import CollectorStatus
@@ -130,21 +131,10 @@ def _once(chosen: Settings, inventory: Sequence[Device], *, as_json: bool) -> No
 def _for_ever(
     chosen: Settings, inventory: Sequence[Device], mine: Shard, interval: float, full_every: int, *, as_json: bool
 ) -> None:
-    from collectors.pace import Pace
-    from collectors.results import Polled
-    from collectors.watch import Nudges, Timing
     from twin.app.collector import Collector
-    from twin.app.collector_status import served, status_file
-    from twin.app.folderconfigs import Background
-    from twin.app.trapping import own_addresses
-    from twin.app.wiring import data_of, folder_of, hashing_key, poller_of, store_of
+    from twin.app.wiring import hashing_key, poller_of, store_of
 
-    timing = Timing(
-        Pace(time.monotonic(), interval, full_every),
-        spread=interval * chosen.file.collect.spread,
-        hand_on=min(interval, HAND_ON_S),
-    )
-    tally = Tally(screen(), as_json)
+    timing, tally = _timing(chosen, interval, full_every), Tally(screen(), as_json)
     with ExitStack() as stack:
         store, poller = stack.enter_context(store_of(chosen)), stack.enter_context(poller_of(chosen))
         collector = Collector(
@@ -156,49 +146,108 @@ def _for_ever(
             report=tally.report,
             tell=tally.trouble,
         )
-        if chosen.file.collect.metrics:
-            stack.enter_context(served(chosen.file.collect.metrics, collector.status))
-        nudges = Nudges()
-        happened = _happenings(collector, tally, nudges)
-        receiver = _receiver(chosen, inventory, store, collector, happened)
-        if receiver:
-            stack.enter_context(receiver)
-        if chosen.file.collect.netconf_notifications:
-            _listen(stack, inventory, happened, tally)
-        stop = stack.enter_context(Stop())
+        _beside(stack, chosen, inventory, store, collector, tally, every=interval * full_every)
         tally.note(f"watching {len(inventory)} devices every {interval:g} s; Ctrl-C ends")
-
-        def heard(result: Polled | Failed) -> None:
-            collector.heard(result)
-            tally.heard(result)
-            if receiver and isinstance(result, Polled) and result.observed:
-                receiver.sources.seen(result.device, own_addresses(result.observed))
-
-        folder = folder_of(chosen, inventory, store)
-        if folder is not None:
-            stack.enter_context(Background(folder, interval * full_every, tally.folder, tally.trouble))
-        told_in = status_file(data_of(chosen), str(mine))
-
-        def deliver(taken: Round) -> bool:
-            kept = collector.deliver(taken)
-            _tell_of_itself(collector, told_in, tally)
-            return kept
-
-        poller.watch(
-            inventory,
-            timing,
-            deliver,
-            stop=lambda: stop.requested,
-            heard=heard,
-            nudges=nudges,
-            progress=collector.progress,
-        )
-        collector.finish()
-        _tell_of_itself(collector, told_in, tally)
-        if collector.progress.lost or collector.progress.waiting:
-            tally.trouble(f"{collector.progress.waiting + collector.progress.lost:,} values were never stored")
+        _watch(stack, chosen, inventory, store, poller, collector, tally, timing)
     if tally.failed:
         raise typer.Exit(EXIT_ERROR)
+
+
+def _timing(chosen: Settings, interval: float, full_every: int) -> Timing:
+    from collectors.pace import Pace
+    from collectors.watch import Timing
+
+    pace = Pace(time.monotonic(), interval, full_every)
+    return Timing(pace, spread=interval * chosen.file.collect.spread, hand_on=min(interval, HAND_ON_S))
+
+
+def _beside(
+    stack: ExitStack,
+    chosen: Settings,
+    inventory: Sequence[Device],
+    store: Store,
+    collector: Collector,
+    tally: Tally,
+    *,
+    every: float,
+) -> None:
+    """What runs beside the polling: answers for Prometheus, configuration text from a folder."""
+    from twin.app.collector_status import served
+    from twin.app.folderconfigs import Background
+    from twin.app.wiring import folder_of
+
+    if chosen.file.collect.metrics:
+        stack.enter_context(served(chosen.file.collect.metrics, collector.status))
+    if (folder := folder_of(chosen, inventory, store)) is not None:
+        stack.enter_context(Background(folder, every, tally.folder, tally.trouble))
+
+
+def _watch(
+    stack: ExitStack,
+    chosen: Settings,
+    inventory: Sequence[Device],
+    store: Store,
+    poller: Poller,
+    collector: Collector,
+    tally: Tally,
+    timing: Timing,
+) -> None:
+    """Poll, hear and deliver until told to stop."""
+    from collectors.watch import Nudges
+    from twin.app.collector_status import status_file
+    from twin.app.wiring import data_of
+
+    nudges, told_in = Nudges(), status_file(data_of(chosen), collector.shard)
+    heard = _ears(stack, chosen, inventory, store, collector, tally, nudges)
+    stop = stack.enter_context(Stop())
+
+    def deliver(taken: Round) -> bool:
+        kept = collector.deliver(taken)
+        _tell_of_itself(collector, told_in, tally)
+        return kept
+
+    poller.watch(
+        inventory,
+        timing,
+        deliver,
+        stop=lambda: stop.requested,
+        heard=heard,
+        nudges=nudges,
+        progress=collector.progress,
+    )
+    collector.finish()
+    _tell_of_itself(collector, told_in, tally)
+    if never := collector.progress.lost + collector.progress.waiting:
+        tally.trouble(f"{never:,} values were never stored")
+
+
+def _ears(
+    stack: ExitStack,
+    chosen: Settings,
+    inventory: Sequence[Device],
+    store: Store,
+    collector: Collector,
+    tally: Tally,
+    nudges: Nudges,
+) -> Callable[[Polled | Failed], None]:
+    """Open what hears devices between polls; what is to be called with each poll's result."""
+    from collectors.results import Polled
+    from twin.app.trapping import own_addresses
+
+    happened = _happenings(collector, tally, nudges)
+    receiver = _receiver(chosen, inventory, store, collector, happened)
+    if receiver:
+        stack.enter_context(receiver)
+    if chosen.file.collect.netconf_notifications:
+        _listen(stack, inventory, happened, tally)
+
+    def heard(result: Polled | Failed) -> None:
+        collector.heard(result)
+        tally.heard(result)
+        if receiver and isinstance(result, Polled) and result.observed:
+            receiver.sources.seen(result.device, own_addresses(result.observed))
+
+    return heard
 
 
 def _happenings(collector: Collector, tally: Tally, nudges: Nudges) -> Callable[[Event], None]:
