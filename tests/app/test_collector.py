@@ -222,11 +222,20 @@ def events(store: Store) -> list[tuple[str, str, str]]:
 
 def test_a_device_that_is_lost_and_comes_back_is_two_events(made: Made, store: Store) -> None:
     collector = made[0]
+    collector.heard(replace(GOOD, device="r2"))
     for _ in range(5):
         collector.heard(DEAD)
     collector.heard(replace(GOOD, device="r2"))
     assert collector.deliver(taken(GOOD))
     assert events(store) == [("r2", "device_lost", "snmp"), ("r2", "device_back", "snmp")]
+
+
+def test_a_device_that_never_answered_is_not_lost(made: Made, store: Store) -> None:
+    for _ in range(5):
+        made[0].heard(DEAD)
+    made[0].heard(replace(GOOD, device="r2"))
+    assert made[0].deliver(taken(GOOD))
+    assert events(store) == []
 
 
 def test_a_device_that_is_another_one_is_an_event_across_restarts_too(made: Made, store: Store) -> None:

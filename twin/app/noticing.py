@@ -34,25 +34,30 @@ class Noticing:
     def __init__(self, identities: Mapping[str, Identity]) -> None:
         self._identities = dict(identities)
         self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._answered: set[tuple[str, str]] = {(device, "snmp") for device in identities}
+        self._lost: set[tuple[str, str]] = set()
 
     def notice(self, result: Polled | Failed, at: datetime) -> tuple[Event, ...]:
         """The events of one poll.
 
-        ``device_lost``: it was silent so often that only probes are sent now; ``device_back``: it answers again;
+        ``device_lost``: it answered once and is silent now, so often that only probes are sent; ``device_back``: it
+        answers again;
         ``device_changed``: it has another name, sysObjectID or description than before (an upgrade, another box).
         """
         return (*self._turns(result, at), *self._changes(result, at))
 
     def _turns(self, result: Polled | Failed, at: datetime) -> Iterator[Event]:
         key = (result.device, result.protocol)
-        before = self._breakers.get(key, Breaker())
-        after = self._breakers[key] = before.after(result.status)
-        if after.is_open and not before.is_open:
-            reason = result.reason if isinstance(result, Failed) else ""
-            yield Event(result.device, "device_lost", result.protocol, SOURCE, f"{after.silent} polls: {reason}", at)
-        if before.is_open and not after.is_open:
-            detail = f"after {before.silent} polls without an answer"
-            yield Event(result.device, "device_back", result.protocol, SOURCE, detail, at)
+        breaker = self._breakers[key] = self._breakers.get(key, Breaker()).after(result.status)
+        if isinstance(result, Polled):
+            self._answered.add(key)
+            if key in self._lost:
+                self._lost.remove(key)
+                yield Event(result.device, "device_back", result.protocol, SOURCE, "", at)
+        elif breaker.is_open and key in self._answered - self._lost:
+            self._lost.add(key)
+            detail = f"{breaker.silent} polls: {result.reason}"
+            yield Event(result.device, "device_lost", result.protocol, SOURCE, detail, at)
 
     def _changes(self, result: Polled | Failed, at: datetime) -> Iterator[Event]:
         if not isinstance(result, Polled) or result.observed is None or not result.observed.system_object_id:

@@ -132,6 +132,12 @@ class CollectSettings:
     configs: ConfigsSettings | None = None
     netconf_notifications: bool = False
 
+    @model_validator(mode="after")
+    def _full_is_rarer(self) -> CollectSettings:
+        if self.full_every < self.every:
+            raise ValueError("full_every is shorter than every: full rounds are some of the rounds")
+        return self
+
 
 @dataclass(frozen=True, config=STRICT)
 class TrapSettings:
