@@ -162,10 +162,6 @@ def test_the_packaged_samples_hold() -> None:
     [
         ("site: {time_zone: Mars/Base}", "nettwin.yaml:2: site.time_zone: not a time zone"),
         ("collect: {every: soon}", "nettwin.yaml:2: collect.every: 'soon' is not a duration"),
-        (
-            "collect: {every: 1h, full_every: 5m}",
-            "full_every is shorter than every: full rounds are some of the rounds",
-        ),
         ("store: {engine: influxdb}", "nettwin.yaml:2: store: engine influxdb needs the section"),
         ("discover: {allow: [10.0.0.1/8]}", "nettwin.yaml:2: discover.allow.0"),
         ("colour: red", "nettwin.yaml:2: colour: unknown key"),

@@ -114,7 +114,8 @@ class ConfigsSettings:
 
 @dataclass(frozen=True, config=STRICT)
 class CollectSettings:
-    """How often devices are asked. ``full_every``: topology and configuration; ``every``: counters.
+    """How often devices are asked. ``every``: counters; ``full_every``: topology and configuration, in each round
+    if that is shorter.
 
     ``spread``: over which share of ``every`` the devices' polls are spread; ``snmp_engine``: ``pysnmp`` is the slow
     reference; ``metrics``: ADDRESS:PORT at which the running collector tells how it is (Prometheus text); none unless
@@ -131,12 +132,6 @@ class CollectSettings:
     metrics: ListenAddress | None = None
     configs: ConfigsSettings | None = None
     netconf_notifications: bool = False
-
-    @model_validator(mode="after")
-    def _full_is_rarer(self) -> CollectSettings:
-        if self.full_every < self.every:
-            raise ValueError("full_every is shorter than every: full rounds are some of the rounds")
-        return self
 
 
 @dataclass(frozen=True, config=STRICT)
