@@ -93,7 +93,7 @@ def test_what_was_played_can_be_asked_again(settings: Path, capsys: pytest.Captu
 
 
 def test_the_tables_are_for_people(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["snapshot"], ["devices"], ["ledger"], ["ledger", "1"], ["store", "health"], ["store", "maintain"]):
+    for words in (["snapshot"], ["devices"], ["ledger"], ["ledger", "1"], ["store", "status"], ["store", "compact"]):
         assert nettwin(*words) == 0
     out = capsys.readouterr().out
     assert "dnvr:eth1 → kscy:eth1" in out

@@ -1,4 +1,4 @@
-"""doctor, check, import, store: what has no device behind it."""
+"""doctor, check, import: what has no device behind it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ def register(app: typer.Typer) -> None:
     app.command(name="import")(import_history)
     app.command(name="import-configs")(import_configs)
     app.command()(jobs)
-    app.add_typer(store_app, name="store")
 
 
 def doctor(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
@@ -176,42 +175,3 @@ def jobs(
         for j in found
     ]
     show.out.print(table("jobs", ("#", "job", "started", "ended", "status", "detail"), rows, right=("#",)))
-
-
-store_app = typer.Typer(no_args_is_help=True, help="Look after the store.")
-
-
-@store_app.command("health")
-def store_health(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
-    """Say what is stored: kinds, rows, first and last time."""
-    from twin.app.wiring import store_of
-
-    with store_of(settings_of(settings)) as store:
-        health = store.health()
-    show = screen()
-    if as_json:
-        show.json(to_json(health))
-        return
-    rows = [
-        (k.kind, f"{k.rows:,}", f"{k.first:%Y-%m-%d %H:%M:%S}", f"{k.last:%Y-%m-%d %H:%M:%S}", _size(k.size_bytes))
-        for k in health.kinds
-    ]
-    title = f"{health.engine} {health.version} at {health.where} (UTC)"
-    show.out.print(table(title, ("kind", "rows", "first", "last", "size"), rows, right=("rows", "size")))
-
-
-@store_app.command("maintain")
-def store_maintain(settings: SettingsOption = None) -> None:
-    """Merge small files and delete what no reader can still need. Safe while collecting."""
-    from twin.app.wiring import store_of
-    from twin.vocab.time import now
-
-    with progress("maintaining the store"), store_of(settings_of(settings)) as store:
-        done = store.maintain(now())
-    screen().out.print(f"merged {done.merged_files} files, deleted {done.deleted_files}")
-
-
-def _size(octets: int | None) -> str:
-    if octets is None:
-        return "–"
-    return f"{octets / 1e6:.1f} MB" if octets >= 1e5 else f"{octets / 1e3:.1f} kB"

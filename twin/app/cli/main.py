@@ -12,7 +12,20 @@ import structlog
 import typer
 
 from twin import __version__
-from twin.app.cli import EXIT_INTERRUPTED, basics, collect, demo, discover, forecast, lab, live, netconf, snmp, whatif
+from twin.app.cli import (
+    EXIT_INTERRUPTED,
+    basics,
+    collect,
+    demo,
+    discover,
+    forecast,
+    lab,
+    live,
+    netconf,
+    snmp,
+    store,
+    whatif,
+)
 from twin.app.cli.common import screen
 from twin.app.render import shown
 from twin.vocab.errors import EXIT_ERROR, NettwinError
@@ -32,6 +45,10 @@ for room in (basics, discover, live, collect, forecast, whatif, demo):
 app.add_typer(lab.app, name="lab")
 app.add_typer(netconf.app, name="netconf")
 app.add_typer(snmp.app, name="snmp")
+store_app = typer.Typer(no_args_is_help=True, help="Look after the store: what is in it, its files, its copies.")
+for part in (store,):
+    part.register(store_app)
+app.add_typer(store_app, name="store")
 
 
 def _version(value: bool) -> None:
