@@ -52,12 +52,15 @@ class Polled:
 class Round:
     """One round: when it began (UTC), and per device what each protocol gave.
 
+    ``number``: counts the rounds that are handed on one after the other; it stays when one is offered again.
+
     The results aren't shown: asyncio.Runner has a finished task written out, result and all, each time it sets SIGINT's
     handler (2.5 ms for each device's arrays).
     """
 
     at: np.datetime64
     results: Mapping[str, tuple[Polled | Failed, ...]] = field(repr=False)
+    number: int = 0
 
     def blocks(self) -> list[Block]:
         """All samples, one block a kind, and a ``poll`` block with a row for each device and protocol."""
@@ -82,6 +85,15 @@ class Round:
             if isinstance(result, Polled) and result.documents:
                 found.setdefault(result.device, {}).update(result.documents)
         return found
+
+    def read_at(self, device: str) -> np.datetime64:
+        """When reading what the device is began: the time of what is told of it in ``observed`` and ``documents``."""
+        told = [
+            result.at
+            for result in self.results.get(device, ())
+            if isinstance(result, Polled) and (result.observed or result.documents) and result.at is not None
+        ]
+        return min(told, default=self.at)
 
     def failures(self) -> list[Failed]:
         return [result for result in self._all() if isinstance(result, Failed)]

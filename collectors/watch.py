@@ -1,6 +1,7 @@
 """Polling for ever: each device at its own times, what came handed on every few seconds.
 
-A device whose last poll is still running when the next is due skips that one; the others do not notice.
+A device whose last poll is still running when the next is due skips that one; the others do not notice. A round that
+is refused is offered again as it was, and those after it wait: see ``collectors.backlog``.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from collectors.backlog import Backlog
 from collectors.failures import Failed
 from collectors.pace import Pace
 from collectors.results import Polled, Round
 from twin.vocab.inventory import Device
-from twin.vocab.time import instant, now
 
 Results = tuple[Polled | Failed, ...]
 Poll = Callable[[Device, bool, bool], Awaitable[Results]]
@@ -31,6 +32,7 @@ class Timing:
     Args:
         pace: the common grid; each device has its own share of ``spread`` added.
         hand_on: how often what came is delivered.
+        longest_pause: how long at most after a refusal until the next try; it doubles from ``hand_on`` on.
         settle: how long after something was told of a device it is asked out of turn; a storm is one poll.
         keep: how many measured values are kept while they can't be delivered; beyond that the oldest are lost.
     """
@@ -40,6 +42,7 @@ class Timing:
     hand_on: float = 5.0
     settle: float = 1.0
     keep: int = 20_000_000
+    longest_pause: float = 30.0
 
 
 @dataclass
@@ -84,8 +87,8 @@ class Nudges:
 class Watch:
     """Watches ``devices`` until told to stop.
 
-    ``poll(device, full, urgent)`` never raises; ``deliver`` runs in a thread, one at a time, and says whether the
-    round is kept; if not, it is offered again with what comes later.
+    ``poll(device, full, urgent)`` never raises; ``deliver`` runs in a thread, one at a time, and says whether it is
+    done with the round; if not, it is offered again, the same and with the same number.
     """
 
     poll: Poll
@@ -94,8 +97,10 @@ class Watch:
     deliver: Deliver
     nudges: Nudges = field(default_factory=Nudges)
     progress: Progress = field(default_factory=Progress)
-    _came: list[Polled | Failed] = field(default_factory=list)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._backlog = Backlog(self.timing.keep)
 
     async def run(self, stop: Callable[[], bool]) -> None:
         """Returns when ``stop`` says so, the polls under way are done and all that came is delivered or lost."""
@@ -150,46 +155,31 @@ class Watch:
             results = await self.poll(device, full, urgent)
         finally:
             self.progress.running -= 1
-        self._came.extend(results)
-        self.progress.waiting += sum(_values(result) for result in results)
+        self._backlog.add(results)
+        self._count()
 
     async def _deliver_for_ever(self) -> None:
+        pause = self.timing.hand_on
         while not self._stopping.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(self.timing.hand_on):
+                async with asyncio.timeout(pause):
                     await self._stopping.wait()
             if not self._stopping.is_set():
-                await self._deliver()
+                well = await self._deliver()
+                pause = self.timing.hand_on if well else min(2 * pause, self.timing.longest_pause)
 
-    async def _deliver(self) -> None:
-        if not self._came:
-            return
-        offered, self._came = self._came, []
-        kept = await asyncio.get_running_loop().run_in_executor(None, self.deliver, as_round(offered))
-        self.progress.deliveries += 1
-        if not kept:
-            self.progress.failed_deliveries += 1
-            self._came = offered + self._came
-            self._forget_oldest()
-        self.progress.waiting = sum(map(_values, self._came))
+    async def _deliver(self) -> bool:
+        """Hand on all that has come by now; False if a round was refused."""
+        goal = self._backlog.came
+        while self._backlog.done < goal and (taken := self._backlog.offer()) is not None:
+            done = await asyncio.get_running_loop().run_in_executor(None, self.deliver, taken)
+            self.progress.deliveries += 1
+            if not done:
+                self.progress.failed_deliveries += 1
+                return False
+            self._backlog.stored()
+            self._count()
+        return True
 
-    def _forget_oldest(self) -> None:
-        excess = sum(map(_values, self._came)) - self.timing.keep
-        gone = 0
-        while excess > 0:
-            excess -= _values(self._came[gone])
-            self.progress.lost += _values(self._came[gone])
-            gone += 1
-        del self._came[:gone]
-
-
-def _values(result: Polled | Failed) -> int:
-    return result.values if isinstance(result, Polled) else 0
-
-
-def as_round(results: Iterable[Polled | Failed]) -> Round:
-    """Results of any times as one round."""
-    by_device: dict[str, Results] = {}
-    for result in results:
-        by_device[result.device] = (*by_device.get(result.device, ()), result)
-    return Round(instant(now()), by_device)
+    def _count(self) -> None:
+        self.progress.waiting, self.progress.lost = self._backlog.waiting, self._backlog.lost

@@ -14,7 +14,7 @@ import pytest
 from collectors.failures import Failed
 from collectors.results import Polled, Round
 from twin.app.cli.common import Stop
-from twin.app.collecting import Upkeep, observed_text, read_observed, store_round
+from twin.app.collecting import Deliveries, Upkeep, observed_text, read_observed
 from twin.store import Store, latest_records, open_delta
 from twin.vocab.blocks import Block
 from twin.vocab.errors import NettwinError
@@ -39,9 +39,9 @@ def taken() -> Round:
 
 
 def test_a_round_is_stored_with_its_failures_and_without_its_secrets(store: Store) -> None:
-    samples, changed = store_round(store, taken(), KEY)
-    assert samples == 1
-    assert changed == ("r1 config", "r1 observed")
+    stored = Deliveries(store, KEY, "test").put(taken())
+    assert stored.values == 1
+    assert stored.changed == ("r1 config", "r1 observed")
     assert {r["device"]: r["status"] for r in store.latest("poll").rows()} == {"r1": "ok", "r2": "silent"}
     kept = latest_records(store, "config")["r1"].content
     assert "opensesame" not in kept
@@ -50,9 +50,8 @@ def test_a_round_is_stored_with_its_failures_and_without_its_secrets(store: Stor
 
 
 def test_the_same_round_again_changes_nothing(store: Store) -> None:
-    store_round(store, taken(), KEY)
-    _, changed = store_round(store, taken(), KEY)
-    assert changed == ()
+    Deliveries(store, KEY, "test").put(taken())
+    assert Deliveries(store, KEY, "test").put(taken()).changed == ()
     assert len(store.range("device", None, AT, AT + np.timedelta64(1, "s"))) == 1
 
 

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ from twin.vocab.observed import ObservedDevice
 AT = np.datetime64("2026-01-01T00:00:00", "us")
 GOOD = Polled("r1", "snmp", (Block.from_rows("device", [{"device": "r1", "uptime_cs": 1}], AT),), None, {}, 0.2, 7)
 DEAD = Failed("r2", "snmp", "silent", "no answer", 2.0, AT)
+NUMBERS = count()
 Made = tuple[Collector, list[RoundReport], list[str], list[float]]
 
 
@@ -74,7 +76,7 @@ def taken(*results: Polled | Failed) -> Round:
     by_device: dict[str, tuple[Polled | Failed, ...]] = {}
     for result in results:
         by_device[result.device] = (*by_device.get(result.device, ()), result)
-    return Round(AT, by_device)
+    return Round(AT, by_device, next(NUMBERS))
 
 
 def test_an_interval_is_told_once_with_the_last_state_of_each_device(made: Made, store: Store) -> None:
@@ -98,10 +100,11 @@ def test_a_store_that_fails_is_told_once_and_the_round_is_not_taken(
 
     with monkeypatch.context() as broken:
         broken.setattr(type(store), "write", _full)
-        assert not collector.deliver(taken(GOOD))
-        assert not collector.deliver(taken(GOOD))
+        first = taken(GOOD)
+        assert not collector.deliver(first)
+        assert not collector.deliver(first)
         assert collector.status().store_trouble == "disk full"
-    assert collector.deliver(taken(GOOD))
+    assert collector.deliver(first)
     assert told == [
         "not stored yet: disk full; kept, and tried again in a few seconds",
         "stored again, what was kept included",
@@ -258,6 +261,12 @@ def test_events_wait_for_the_store(made: Made, store: Store, monkeypatch: pytest
     with monkeypatch.context() as broken:
         broken.setattr(type(store), "write", _full)
         collector.happened(Event("r1", "linkDown", "eth1", "snmp-trap", "", datetime(2026, 1, 1, tzinfo=UTC)))
-        assert not collector.deliver(taken(GOOD))
-    assert collector.deliver(taken(GOOD))
+        first = taken(GOOD)
+        assert not collector.deliver(first)
+    assert collector.deliver(first)
     assert events(store) == [("r1", "linkDown", "eth1")]
+    collector.close()
+    assert {(device, event) for device, event, _ in events(store)[1:]} == {
+        ("nettwin", "store_failed"),
+        ("nettwin", "store_works"),
+    }

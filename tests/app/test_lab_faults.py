@@ -21,7 +21,7 @@ import pytest
 
 from collectors.profiles import ProfileSet, load_profiles
 from collectors.rounds import Poller
-from twin.app.collecting import store_round
+from twin.app.collecting import Deliveries
 from twin.app.series import polled_rates, window_rates
 from twin.store import Store, open_delta
 from twin.vocab.forecast import SeriesKey
@@ -97,7 +97,7 @@ def polling(lab: Lab, store: Store, profiles: ProfileSet) -> Iterator[Callable[[
         try:
             with Poller(profiles) as poller:
                 while not done.wait(EVERY_S):
-                    store_round(store, poller.round(devices, full=False), b"k" * 32)
+                    Deliveries(store, b"k" * 32, "test").put(poller.round(devices, full=False))
                     taken.release()
         except BaseException as problem:  # noqa: BLE001 - told by the test, not by the thread
             problems.append(problem)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from collectors.backlog import values_of
 from collectors.failures import Failed
 from collectors.results import Polled, Round
 from collectors.watch import Progress
-from twin.app.collecting import OBSERVED, RoundReport, Upkeep, read_observed, store_round
+from twin.app.collecting import OBSERVED, Deliveries, RoundReport, Upkeep, read_observed
 from twin.app.collector_status import CollectorStatus, FailingPoll, Seconds
-from twin.app.events import store_events
+from twin.app.events import event_block, store_events
 from twin.app.noticing import Identity, Noticing
+from twin.app.render import age
 from twin.store import Store, StoreError, latest_records
+from twin.vocab.blocks import Block
 from twin.vocab.errors import NettwinError
 from twin.vocab.events import Event
 from twin.vocab.time import now
@@ -24,6 +27,7 @@ from twin.vocab.time import now
 Tell = Callable[[str], None]
 LATER = "kept, and tried again in a few seconds"
 MOST_EVENTS = 100_000
+OWN, SOURCE = "nettwin", "collector"
 
 
 @dataclass
@@ -88,7 +92,8 @@ class Collector:
     ) -> None:
         self.progress = Progress()
         self.traps: Callable[[], Mapping[str, int]] = dict
-        self._store, self._key, self._clock = store, key, clock
+        self._store, self._clock = store, clock
+        self._deliveries = Deliveries(store, key, f"collect-{shard.replace('/', 'of')}")
         self._devices, self._every, self.shard = devices, interval, shard
         self._report, self._tell = report, tell
         self._upkeep = Upkeep(store, clock)
@@ -96,12 +101,14 @@ class Collector:
         self._interval = _Interval(self._started, clock())
         self._last: dict[tuple[str, str], FailingPoll] = {}
         self._polls: Counter[tuple[str, str]] = Counter()
-        self._values = self._requests = self._retries = self._stored = 0
+        self._values = self._requests = self._retries = self._stored = self._refused = 0
         self._poll_seconds, self._store_seconds = Seconds(), Seconds()
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._noticing = Noticing(_identities(store))
         self._last_stored: datetime | None = None
         self._store_trouble = ""
+        self._trouble_since: datetime | None = None
+        self._losing = False
 
     def heard(self, result: Polled | Failed) -> None:
         """Count one poll."""
@@ -123,19 +130,21 @@ class Collector:
         self._events.append(event)
 
     def deliver(self, taken: Round) -> bool:
-        """Store a round; False if the store failed, and the round is to be offered again."""
+        """Store a round; False if the store failed, and the round is to be offered again before any other."""
         began = self._clock()
         try:
-            samples, changed = store_round(self._store, taken, self._key)
-            self._store_events()
+            stored = self._deliveries.put(taken, self._take_events)
         except StoreError as problem:
             self._trouble(str(problem))
             return False
-        self._trouble("")
+        except ValueError as problem:
+            self._refuse(taken, problem)
+            return True
+        self._well_again()
         self._store_seconds.add(self._clock() - began)
-        self._stored += samples
+        self._stored += stored.values
         self._last_stored = now()
-        self._interval.add(taken, samples, changed)
+        self._interval.add(taken, stored.values, stored.changed)
         if self._clock() - self._interval.started >= self._every:
             self.finish()
         self._maintain()
@@ -147,18 +156,52 @@ class Collector:
             self._report(self._interval.report(self._devices, self._clock()))
         self._interval = _Interval(now(), self._clock(), self._interval.failures, self._interval.answering)
 
-    def _store_events(self) -> None:
-        waiting = list(self._events)
-        store_events(self._store, waiting)
-        for _ in waiting:
-            self._events.popleft()
+    def close(self) -> None:
+        """Report, and store what happened since the last round; call it when nothing more is delivered."""
+        self.finish()
+        try:
+            store_events(self._store, self._all_events())
+        except StoreError as problem:
+            self._trouble(str(problem))
+
+    def _take_events(self) -> Sequence[Block]:
+        events = self._all_events()
+        return [event_block(events)] if events else []
+
+    def _all_events(self) -> list[Event]:
+        """Taken from the queue one by one: others append to it meanwhile."""
+        taken: list[Event] = []
+        with suppress(IndexError):
+            while len(taken) < MOST_EVENTS:
+                taken.append(self._events.popleft())
+        return taken
 
     def _trouble(self, problem: str) -> None:
-        if problem and not self._store_trouble:
+        if not self._store_trouble:
+            self._trouble_since = now()
             self._tell(f"not stored yet: {problem}; {LATER}")
-        elif self._store_trouble and not problem:
-            self._tell("stored again, what was kept included")
+            self._own_event("store_failed", problem)
+        elif self.progress.lost and not self._losing:
+            self._tell("more waits than is kept: from now on the oldest values are lost")
+            self._losing = True
         self._store_trouble = problem
+
+    def _well_again(self) -> None:
+        if self._trouble_since is None:
+            return
+        self._tell("stored again, what was kept included")
+        lasted = age((now() - self._trouble_since).total_seconds())
+        self._own_event("store_works", f"after {lasted}: {self._store_trouble}; {self.progress.lost:,} values lost")
+        self._store_trouble, self._trouble_since, self._losing = "", None, False
+
+    def _refuse(self, taken: Round, problem: ValueError) -> None:
+        """What does not fit the schema now never will; that it came so far is a fault of nettwin."""
+        lost = sum(values_of(result) for results in taken.results.values() for result in results)
+        self._refused += lost
+        self._tell(f"{lost:,} values can't be stored, and are lost: {problem}")
+
+    def _own_event(self, event: str, detail: str) -> None:
+        self.happened(Event(OWN, event, "store", SOURCE, f"collector {self.shard}: {detail}", now()))
 
     def _maintain(self) -> None:
         try:
@@ -188,10 +231,11 @@ class Collector:
             retries=self._retries,
             stored=self._stored,
             waiting=p.waiting,
-            lost=p.lost,
+            lost=p.lost + self._refused,
             store_seconds=self._store_seconds.frozen(),
             last_stored=self._last_stored,
             store_trouble=self._store_trouble,
+            trouble_since=self._trouble_since,
             traps=dict(self.traps()),
         )
 

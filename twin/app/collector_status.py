@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,7 +17,8 @@ from typing import Any
 from twin.vocab.errors import UsageError
 from twin.vocab.plain import from_plain, to_plain
 
-STATUS_VERSION = 1
+STATUS_VERSION = 2
+RECENT = 2000
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -32,10 +35,16 @@ class FailingPoll:
 
 @dataclass(frozen=True)
 class SecondsSeen:
-    """A histogram: how many took at most ``BUCKETS[i]`` seconds (not cumulated; the last: longer), and their sum."""
+    """A histogram: how many took at most ``BUCKETS[i]`` seconds (not cumulated; the last: longer), and their sum.
+
+    ``median_s``, ``p99_s`` and ``longest_s`` are those of the last ``RECENT``.
+    """
 
     counts: tuple[int, ...] = (0,) * (len(BUCKETS) + 1)
     total_s: float = 0.0
+    median_s: float = 0.0
+    p99_s: float = 0.0
+    longest_s: float = 0.0
 
 
 @dataclass
@@ -44,19 +53,26 @@ class Seconds:
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     total_s: float = 0.0
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     def add(self, seconds: float) -> None:
+        self.recent.append(seconds)
         self.counts[next((i for i, edge in enumerate(BUCKETS) if seconds <= edge), len(BUCKETS))] += 1
         self.total_s += seconds
 
     def frozen(self) -> SecondsSeen:
-        return SecondsSeen(tuple(self.counts), self.total_s)
+        ordered = sorted(self.recent.copy()) or [0.0]
+        last = len(ordered) - 1
+        return SecondsSeen(
+            tuple(self.counts), self.total_s, ordered[last // 2], ordered[math.ceil(0.99 * last)], ordered[last]
+        )
 
 
 @dataclass(frozen=True)
 class CollectorStatus:
     """One collector. ``now``: how many devices are in each ``protocol status``; other figures count since ``started``.
 
+    ``store_trouble`` and ``trouble_since``: why the store takes nothing, "" and None if it does.
     ``skipped``: polls not made because the one before still ran; ``waiting`` and ``lost``: values not stored yet, and
     never; ``late_s``: how late the last poll began; ``traps``: notifications taken, and dropped for which reason.
     """
@@ -83,6 +99,7 @@ class CollectorStatus:
     store_seconds: SecondsSeen
     last_stored: datetime | None
     store_trouble: str
+    trouble_since: datetime | None = None
     traps: dict[str, int] = field(default_factory=dict)
     pid: int = field(default_factory=os.getpid)
     schema_version: int = STATUS_VERSION

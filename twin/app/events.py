@@ -18,7 +18,12 @@ def store_events(writer: Writer, events: Sequence[Event]) -> None:
         StoreError: the engine failed.
     """
     if events:
-        writer.write([Block.from_rows("event", [_row(event) for event in events])])
+        writer.write([event_block(events)])
+
+
+def event_block(events: Sequence[Event]) -> Block:
+    """Events as they are written."""
+    return Block.from_rows("event", [_row(event) for event in events])
 
 
 def _row(event: Event) -> dict[str, object]:

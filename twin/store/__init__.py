@@ -21,7 +21,7 @@ from twin.store.protocols import (
     When,
     Writer,
 )
-from twin.store.records import Document, StoredRecord, latest_records, put_record, put_records
+from twin.store.records import Document, StoredRecord, latest_records, put_record, put_records, record_block
 from twin.store.state import State
 from twin.vocab.inventory import Secret
 
@@ -44,6 +44,7 @@ __all__ = [
     "open_influx",
     "put_record",
     "put_records",
+    "record_block",
 ]
 
 

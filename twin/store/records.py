@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+import numpy as np
+
 from twin.store.protocols import Batch, Reader, Store
 from twin.vocab.blocks import Block
 from twin.vocab.time import instant, to_datetime
@@ -39,6 +41,32 @@ class StoredRecord:
     confirmed_at: datetime
 
 
+def record_block(
+    reader: Reader, documents: Sequence[Document], at: Sequence[np.datetime64]
+) -> tuple[Block, tuple[Document, ...]]:
+    """One reading of each document, each at its time (UTC), as what is to be written.
+
+    Returns:
+        The block, and those documents whose content differs from the newest stored one.
+
+    Raises:
+        ValueError: one document twice.
+        StoreError: the engine failed.
+    """
+    if len({(d.device, d.name) for d in documents}) < len(documents):
+        raise ValueError("one reading holds a document once")
+    known = _newest_hashes(reader, sorted({d.name for d in documents}))
+    rows, changed = [], []
+    for document, when in zip(documents, at, strict=True):
+        digest = _digest(document.content)
+        row = {"device": document.device, "record": document.name, "sha256": digest, "at": when}
+        if known.get((document.device, document.name)) != digest:
+            changed.append(document)
+            row["content"] = document.content
+        rows.append(row)
+    return Block.from_rows(KIND, rows), tuple(changed)
+
+
 def put_records(
     store: Store, documents: Sequence[Document], at: datetime, batch: Batch | None = None
 ) -> tuple[Document, ...]:
@@ -51,19 +79,9 @@ def put_records(
         ValueError: naive time, or one document twice.
         StoreError: the engine failed.
     """
-    if len({(d.device, d.name) for d in documents}) < len(documents):
-        raise ValueError("one reading holds a document once")
-    known = _newest_hashes(store, sorted({d.name for d in documents}))
-    rows, changed = [], []
-    for document in documents:
-        digest = _digest(document.content)
-        row = {"device": document.device, "record": document.name, "sha256": digest}
-        if known.get((document.device, document.name)) != digest:
-            changed.append(document)
-            row["content"] = document.content
-        rows.append(row)
-    store.write([Block.from_rows(KIND, rows, at=instant(at))], batch)
-    return tuple(changed)
+    block, changed = record_block(store, documents, [instant(at)] * len(documents))
+    store.write([block], batch)
+    return changed
 
 
 def put_record(store: Store, device: str, name: str, content: str, at: datetime) -> bool:

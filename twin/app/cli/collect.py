@@ -215,7 +215,7 @@ def _watch(
         nudges=nudges,
         progress=collector.progress,
     )
-    collector.finish()
+    collector.close()
     _tell_of_itself(collector, told_in, tally)
     if never := collector.progress.lost + collector.progress.waiting:
         tally.trouble(f"{never:,} values were never stored")
@@ -407,7 +407,7 @@ def _print_statuses(show: Screen, statuses: Sequence[CollectorStatus], running: 
 
 
 def _facts(status: CollectorStatus) -> dict[str, str]:
-    present = now()
+    present, took = now(), status.store_seconds
 
     def ago(when: datetime | None) -> str:
         return "never" if when is None else f"{age((present - when).total_seconds())} ago"
@@ -424,6 +424,7 @@ def _facts(status: CollectorStatus) -> dict[str, str]:
         "read": f"{status.values:,} values in {status.requests:,} requests, {status.retries:,} sent again",
         "stored": f"{status.stored:,} values, last {ago(status.last_stored)}; {status.waiting:,} waiting",
         "lost": f"{status.lost:,} values",
-        "store": status.store_trouble or "works",
+        "storing took": f"median {took.median_s:.3g} s, 99 % within {took.p99_s:.3g} s, at most {took.longest_s:.3g} s",
+        "store": f"{status.store_trouble} (since {ago(status.trouble_since)})" if status.trouble_since else "works",
         "traps": ", ".join(f"{n:,} {what}" for what, n in sorted(status.traps.items())) or "none",
     }
