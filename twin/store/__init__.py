@@ -1,7 +1,7 @@
 """Samples, records and small state that outlive the process.
 
 ``open_delta`` (embedded, no server) and ``open_influx`` give the same ``Store``; ``State`` keeps the ledger and the
-jobs; ``put_records`` and ``latest_records`` keep versioned documents in a Store.
+jobs; ``put_records``, ``latest_records`` and ``record_history`` keep versioned documents in a Store.
 """
 
 from __future__ import annotations
@@ -21,18 +21,34 @@ from twin.store.protocols import (
     When,
     Writer,
 )
-from twin.store.records import Document, StoredRecord, latest_records, put_record, put_records, record_block
+from twin.store.records import (
+    DamagedRecordError,
+    Document,
+    RecordEntry,
+    RecordVersion,
+    StoredRecord,
+    latest_records,
+    put_record,
+    put_records,
+    record_at,
+    record_block,
+    record_history,
+    stored_records,
+)
 from twin.store.state import State
 from twin.vocab.inventory import Secret
 
 __all__ = [
     "Batch",
+    "DamagedRecordError",
     "Document",
     "Health",
     "KindHealth",
     "Maintained",
     "Match",
     "Reader",
+    "RecordEntry",
+    "RecordVersion",
     "State",
     "Store",
     "StoreError",
@@ -44,7 +60,10 @@ __all__ = [
     "open_influx",
     "put_record",
     "put_records",
+    "record_at",
     "record_block",
+    "record_history",
+    "stored_records",
 ]
 
 

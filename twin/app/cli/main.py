@@ -22,6 +22,7 @@ from twin.app.cli import (
     lab,
     live,
     netconf,
+    records,
     snmp,
     store,
     whatif,
@@ -44,6 +45,7 @@ for room in (basics, discover, live, collect, forecast, whatif, demo):
     room.register(app)
 app.add_typer(lab.app, name="lab")
 app.add_typer(netconf.app, name="netconf")
+app.add_typer(records.app, name="records")
 app.add_typer(snmp.app, name="snmp")
 store_app = typer.Typer(no_args_is_help=True, help="Look after the store: what is in it, its files, its copies.")
 for part in (store,):
