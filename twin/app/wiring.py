@@ -28,6 +28,7 @@ from twin.app.settings import Settings, TrapSettings, host_and_port, packaged_co
 from twin.app.trapping import InterfaceNames, engine_identity
 from twin.net.facts import LinkFactsTable
 from twin.store import Reader, State, Store, open_delta, open_influx
+from twin.store.place import LocalPlace, Place
 from twin.vocab.errors import UsageError
 from twin.vocab.files import read_yaml
 from twin.vocab.inventory import Device, Secret
@@ -65,6 +66,11 @@ def store_of(settings: Settings) -> Store:
         raise UsageError(f"{settings.path}: engine influxdb without its section")
     data_of(settings)
     return open_influx(chosen.influxdb.url, chosen.influxdb.database, influx_token(settings))
+
+
+def place_of(settings: Settings) -> Place:
+    """Where the embedded store lies; it need not be there."""
+    return LocalPlace(data_of(settings) / "store")
 
 
 def influx_token(settings: Settings) -> Secret | None:

@@ -1,0 +1,233 @@
+"""A table's log held against itself: entries whole and without gaps, checkpoints that agree with them."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import polars as pl
+
+from twin.store.place import Place
+from twin.store.replay import (
+    Action,
+    DataFile,
+    LogError,
+    TableState,
+    checkpoint_state,
+    data_file,
+    differences,
+    parse_entry,
+    replayed,
+)
+from twin.vocab.schema import KINDS
+
+LOG = "_delta_log"
+CHECKSUM = "sha256"
+"""Under ``tags`` in ``_last_checkpoint``: the hash of the checkpoint that it names."""
+
+_ENTRY = re.compile(rf"{LOG}/(\d{{20}})\.json$")
+_CHECKPOINT = re.compile(rf"{LOG}/(\d{{20}})\.checkpoint\.parquet$")
+_POINTER = f"{LOG}/_last_checkpoint"
+_SHOWN = 3
+_DATE, _WRITTEN = "date", "written"
+_TYPES = {"int": "long", "float": "double", "str": "string"}
+
+
+@dataclass(frozen=True)
+class LogProblem:
+    """What is wrong with a file of the log (its name relative to the table)."""
+
+    file: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class LogCheck:
+    """A table as its log tells it, and what is wrong with the log.
+
+    ``former``: files that were in it and may still be on disk; ``whole``: no file of the table is unknown for a
+    damaged log; ``other``: files in the log's folder that are none of it.
+    """
+
+    state: TableState
+    problems: tuple[LogProblem, ...]
+    former: Mapping[str, DataFile]
+    whole: bool
+    other: tuple[str, ...]
+
+
+def check_log(place: Place, kind: str, names: Sequence[str]) -> LogCheck:
+    """Read the log of a table.
+
+    Args:
+        names: the files in it, relative to the table.
+
+    Raises:
+        OSError: the place can't be read.
+    """
+    log = _Log(place, kind, names)
+    state = log.walk()
+    log.check_pointer()
+    former = {path: file for path, file in log.named.items() if path not in state.live}
+    return LogCheck(state, tuple(log.problems), former, log.whole, log.other)
+
+
+class _Log:
+    def __init__(self, place: Place, kind: str, names: Sequence[str]) -> None:
+        self._place, self._kind = place, kind
+        self._versions = sorted(_numbers(names, _ENTRY))
+        self._checkpoints = sorted(_numbers(names, _CHECKPOINT))
+        self._pointer = _POINTER in names
+        known = {_entry(v) for v in self._versions} | {_checkpoint(v) for v in self._checkpoints} | {_POINTER}
+        self.other = tuple(sorted(set(names) - known))
+        self.problems: list[LogProblem] = []
+        self.named: dict[str, DataFile] = {}
+        self.whole = True
+
+    def walk(self) -> TableState:
+        """From the beginning, or the oldest checkpoint with all that came after it, to the newest entry."""
+        if not self._versions:
+            self._wrong(LOG, "holds no entry")
+            return TableState()
+        state = self._begin()
+        for version in (v for v in self._versions if v <= state.version):
+            self._actions(version)
+        for upto in sorted({v for v in self._checkpoints if v > state.version} | {self._versions[-1]}):
+            state, missing = self._forward(state, upto)
+            self.whole = self.whole and not missing
+            if upto in self._checkpoints:
+                state = self._compared(state, upto)
+        return state
+
+    def check_pointer(self) -> None:
+        """``_last_checkpoint`` names the newest checkpoint and its hash."""
+        if not self._pointer:
+            if self._checkpoints:
+                self._wrong(_POINTER, "is not there, but a checkpoint is")
+            return
+        try:
+            told = json.loads(self._place.read(f"{self._kind}/{_POINTER}"))
+            version, size, digest = told["version"], told.get("sizeInBytes"), (told.get("tags") or {}).get(CHECKSUM)
+        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+            self._wrong(_POINTER, f"can't be read ({problem})")
+            return
+        if version not in self._checkpoints:
+            self._wrong(_POINTER, f"names checkpoint {version}, which is not there")
+        elif version != self._checkpoints[-1]:
+            self._wrong(_POINTER, f"names checkpoint {version}, but there is a newer one")
+        else:
+            self._check_checkpoint(version, told, size, digest)
+
+    def _check_checkpoint(self, version: int, told: Mapping[str, Any], size: Any, digest: Any) -> None:
+        content = self._place.read(f"{self._kind}/{_checkpoint(version)}")
+        if digest not in {None, sha256(content).hexdigest()}:
+            self._wrong(_checkpoint(version), f"does not match its hash in {_POINTER}")
+            self._wrong(_POINTER, f"does not match checkpoint {version}")
+        elif size not in {None, len(content)} or told.get("size") not in {None, len(_rows(content))}:
+            self._wrong(_POINTER, f"gives another size to checkpoint {version}")
+
+    def _begin(self) -> TableState:
+        first = self._versions[0]
+        if first == 0:
+            return TableState()
+        for version in (v for v in self._checkpoints if v >= first - 1):
+            if (told := self._told(version)) is not None:
+                return told
+        self._wrong(_entry(first - 1), "is not there, nor a checkpoint in its place")
+        self.whole = False
+        return TableState(version=first - 1)
+
+    def _forward(self, state: TableState, upto: int) -> tuple[TableState, bool]:
+        """The state at ``upto``, and whether an entry on the way is missing or can't be read."""
+        found = {version: self._actions(version) for version in range(state.version + 1, upto + 1)}
+        entries = [(version, actions) for version, actions in found.items() if actions is not None]
+        state, wrong = replayed(state, entries)
+        missing = len(entries) < len(found)
+        if self.whole and not missing:
+            self.problems += [LogProblem(_entry(w.version), w.problem) for w in wrong]
+        return state, missing
+
+    def _compared(self, state: TableState, version: int) -> TableState:
+        """The state to go on from: a checkpoint stands in for entries that are missing."""
+        if (told := self._told(version)) is None:
+            return state
+        if not self.whole:
+            self.whole = True
+            return told
+        if wrong := differences(told, state):
+            more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+            self._wrong(_checkpoint(version), "; ".join(wrong[:_SHOWN]) + more)
+        return state
+
+    def _actions(self, version: int) -> list[Action] | None:
+        name = _entry(version)
+        try:
+            actions = parse_entry(self._place.read(f"{self._kind}/{name}"))
+            added = [data_file(values) for what, values in actions if what == "add"]
+            _check_metadata(self._kind, [values for what, values in actions if what == "metaData"])
+        except LogError as problem:
+            self._wrong(name, f"{problem}")
+            return None
+        except FileNotFoundError:
+            self._wrong(name, "is not there, but later ones are")
+            return None
+        self.named |= {file.path: file for file in added}
+        return actions
+
+    def _told(self, version: int) -> TableState | None:
+        name = _checkpoint(version)
+        try:
+            told = checkpoint_state(version, _rows(self._place.read(f"{self._kind}/{name}")))
+            _check_metadata(self._kind, [told.metadata])
+        except LogError as problem:
+            self._wrong(name, str(problem))
+            return None
+        self.named |= told.live
+        return told
+
+    def _wrong(self, name: str, problem: str) -> None:
+        self.problems.append(LogProblem(name, problem))
+
+
+def _check_metadata(kind: str, said: Sequence[Mapping[str, Any]]) -> None:
+    """Raises LogError for a schema that is not the kind's."""
+    types = {_DATE: "date", _WRITTEN: "timestamp", "at": "timestamp"} | dict.fromkeys(KINDS[kind].keys, "string")
+    types |= {name: _TYPES[spec.type] for name, spec in KINDS[kind].fields.items()}
+    for values in said:
+        try:
+            columns = {field["name"]: field["type"] for field in json.loads(values["schemaString"])["fields"]}
+        except (ValueError, KeyError, TypeError) as problem:
+            raise LogError(f"holds a schema that can't be read ({problem})") from problem
+        if wrong := [name for name, type_ in columns.items() if types.get(name) != type_]:
+            raise LogError(f"has a column {wrong[0]!r} of type {columns[wrong[0]]!r}, unknown to {kind}")
+        if values["partitionColumns"] != [_DATE] or values["format"]["provider"] != "parquet":
+            raise LogError("describes another kind of table")
+
+
+def _rows(content: bytes) -> list[dict[str, Any]]:
+    """The rows of a checkpoint. Raises LogError where it can't be read."""
+    try:
+        return pl.read_parquet(io.BytesIO(content)).to_dicts()
+    except (pl.exceptions.PolarsError, OSError, ValueError) as problem:
+        raise LogError(f"can't be read: {' '.join(str(problem).split())[:200]}") from problem
+    except BaseException as problem:
+        if type(problem).__name__ != "PanicException":
+            raise
+        raise LogError("can't be read: the reader gave up on it") from problem
+
+
+def _numbers(names: Sequence[str], shape: re.Pattern[str]) -> Iterator[int]:
+    return (int(found[1]) for name in names if (found := shape.fullmatch(name)))
+
+
+def _entry(version: int) -> str:
+    return f"{LOG}/{version:020d}.json"
+
+
+def _checkpoint(version: int) -> str:
+    return f"{LOG}/{version:020d}.checkpoint.parquet"
