@@ -57,13 +57,13 @@ def to_block(kind: str, frame: pl.DataFrame, fields: Sequence[str]) -> Block:
 
 def _shared_text(texts: pl.Series) -> Array:
     """As objects, one Python string for each distinct text."""
-    coded = _coded(texts)
-    assert isinstance(coded.dtype, pl.Enum)
-    names: Array = np.array(coded.dtype.categories.to_list(), dtype=object)
-    return names.take(coded.to_physical().to_numpy())
+    numbers = coded(texts)
+    assert isinstance(numbers.dtype, pl.Enum)
+    names: Array = np.array(numbers.dtype.categories.to_list(), dtype=object)
+    return names.take(numbers.to_physical().to_numpy())
 
 
-def _coded(texts: pl.Series) -> pl.Series:
+def coded(texts: pl.Series) -> pl.Series:
     """The same as numbers of its distinct texts, which are in order: fast to sort and compare."""
     return texts if isinstance(texts.dtype, pl.Enum) else texts.cast(pl.Enum(texts.unique().sort()))
 
@@ -82,7 +82,7 @@ def merged(frame: pl.DataFrame, keys: Sequence[str], *, by: Sequence[str] = ()) 
     The newest is the last by ``by``, then by place in the frame. Keys become polars Enums.
     """
     same = [*keys, "at"]
-    frame = frame.with_columns(_coded(frame[key]) for key in keys)
+    frame = frame.with_columns(coded(frame[key]) for key in keys)
     frame = frame.sort([*same, *by], maintain_order=True)
     as_before = pl.all_horizontal(pl.col(same) == pl.col(same).shift(1)).fill_null(value=False)
     repeated = frame.select(as_before | as_before.shift(-1, fill_value=False)).to_series()

@@ -15,20 +15,22 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Field:
-    """One stored value: its type, unit and whether it only ever counts up."""
+    """One stored value: its type, unit, whether it only ever counts up, and whether it is a whole document."""
 
     type: FieldType
     unit: str = ""
     counter: bool = False
+    document: bool = False
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One table: what names a series in it, and what is measured."""
+    """One table: what names a series in it, what is measured, and the span (UTC) whose rows lie together."""
 
     name: str
     keys: tuple[str, ...]
     fields: dict[str, Field]
+    span: Literal["day", "month"] = "day"
 
 
 def _counter(unit: str) -> Field:
@@ -135,7 +137,7 @@ KINDS: dict[str, Kind] = {
         # coldStart, device_new ...; subject: the interface, peer or address it is about, "" if the whole device
         Kind("event", ("device", "event", "subject"), {"source": Field("str"), "detail": Field("str")}),
         # documents: configuration (secrets already hashed), observed topology
-        Kind("record", ("device", "record"), {"content": Field("str"), "sha256": Field("str")}),
+        Kind("record", ("device", "record"), {"content": Field("str", document=True), "sha256": Field("str")}),
         # at = the time forecast for; issued_us = when it was said (UTC microseconds since 1970)
         Kind(
             "forecast",
