@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
+from deltalake import DeltaTable, Schema, Transaction, WriterProperties
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from twin.store.folder import sync
+from twin.store.delta_log import DAY, LOG, commit, sync_entries
+from twin.store.folder import TABLE_PROPERTIES, sync
 from twin.store.frames import AT, frame_schema, merged
+from twin.store.parquet import write_file
 from twin.store.protocols import Batch, KindHealth
 from twin.vocab.schema import KINDS
 
 Choices = Mapping[str, Sequence[str]]
 _WRITTEN = "written"
-_DAY = "date"
 _PATH = "path"
 _ROWS_AT_ONCE = 4_000_000
-_MAX_RETRIES = 100
-_UNSYNCED_AT_MOST = 20
 _COMPRESSION = WriterProperties(compression="ZSTD", compression_level=3)
 
 
@@ -39,8 +38,6 @@ class KindTable:
         self._keys = KINDS[kind].keys
         self._table = table
         self._last_written = 0
-        # every writer syncs its commit before its next one: at most the newest few of others may not be on disk
-        self._synced = max(-1, table.version() - _UNSYNCED_AT_MOST)
         self._newest: dict[tuple[str, ...], _Index] = {}
 
     @classmethod
@@ -52,18 +49,17 @@ class KindTable:
 
     @classmethod
     def create(cls, path: Path, kind: str) -> KindTable:
-        schema = {_DAY: pl.Date()} | frame_schema(kind) | {_WRITTEN: AT}
-        configuration = {
-            "delta.dataSkippingStatsColumns": ",".join((*KINDS[kind].keys, "at")),
-            "delta.logRetentionDuration": "interval 2 days",
-        }
+        schema = {DAY: pl.Date()} | frame_schema(kind) | {_WRITTEN: AT}
+        configuration = TABLE_PROPERTIES | {"delta.dataSkippingStatsColumns": ",".join((*KINDS[kind].keys, "at"))}
         fields = Schema.from_arrow(pl.Schema(schema))
         try:
             table = DeltaTable.create(
-                path, fields, mode="ignore", partition_by=[_DAY], name=kind, configuration=configuration
+                path, fields, mode="ignore", partition_by=[DAY], name=kind, configuration=configuration
             )
         except DeltaError:  # another process made it first
             table = DeltaTable(path)
+        sync_entries(path, 0, 0)
+        sync([path, path.parent])
         return cls(path, kind, table)
 
     def refresh(self) -> None:
@@ -75,35 +71,15 @@ class KindTable:
             return
         self._last_written = max(time.time_ns() // 1000, self._last_written + 1)
         columns = frame.with_columns(
-            pl.col(self._keys).cast(pl.String),
-            pl.col("at").dt.date().alias(_DAY),
-            pl.lit(self._last_written).cast(AT).alias(_WRITTEN),
+            pl.col(self._keys).cast(pl.String), pl.lit(self._last_written).cast(AT).alias(_WRITTEN)
         )
-        marks = [Transaction(batch.writer, batch.number)] if batch else None
-        write_deltalake(
-            self._table,
-            columns,
-            mode="append",
-            schema_mode="merge",
-            writer_properties=_COMPRESSION,
-            commit_properties=CommitProperties(max_commit_retries=_MAX_RETRIES, app_transactions=marks),
-        )
-        self._sync()
+        added = [write_file(self._path, day, rows, self._keys) for day, rows in _by_day(columns)]
+        marks = [Transaction(batch.writer, batch.number)] if batch else []
+        commit(self._table, self._path, added, data_change=True, marks=marks)
 
     def _has(self, batch: Batch) -> bool:
         last = self._table.transaction_version(batch.writer)
         return last is not None and batch.number <= last
-
-    def _sync(self) -> None:
-        """deltalake calls no fsync: sync what was added, the log that says so, and the folders."""
-        log = self._path / "_delta_log"
-        last = self._table.version()
-        entries = [log / f"{version:020d}.json" for version in range(self._synced + 1, last + 1)]
-        added = [self._path / name for entry in entries for name in _added(entry)]
-        checkpoints = [entry.with_suffix(".checkpoint.parquet") for entry in entries]
-        folders = {file.parent for file in added}
-        sync([*added, *folders, *checkpoints, *entries, log / "_last_checkpoint", log, self._path, self._path.parent])
-        self._synced = last
 
     def files(self) -> pl.DataFrame:
         """path, rows, size, first, last (both cut to milliseconds) of each file of the present version."""
@@ -180,9 +156,17 @@ class KindTable:
 
     def compact(self) -> int:
         """Merge small files of each day; how many there were."""
+        before = self._table.version()
         done = self._table.optimize.compact(writer_properties=_COMPRESSION)
-        self._sync()
+        self._sync(before + 1)
         return int(done["numFilesRemoved"])
+
+    def _sync(self, first: int) -> None:
+        log, last = self._path / LOG, self._table.version()
+        entries = [log / f"{version:020d}.json" for version in range(first, last + 1)]
+        added = [self._path / name for entry in entries for name in _added(entry)]
+        sync([*added, *{file.parent for file in added}])
+        sync_entries(self._path, first, last)
 
     def vacuum(self, grace: timedelta) -> int:
         """Delete files merged away longer than ``grace`` ago; how many."""
@@ -206,6 +190,12 @@ class _Index:
 
     files: frozenset[str]
     rows: pl.DataFrame
+
+
+def _by_day(frame: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
+    for (day,), rows in frame.group_by(pl.col("at").dt.date(), maintain_order=True):
+        assert isinstance(day, date)
+        yield day, rows
 
 
 def _added(entry: Path) -> list[str]:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from deltalake import DeltaTable
+
 from twin.store.protocols import StoreError
 from twin.vocab.errors import UsageError
 from twin.vocab.schema import SCHEMA_VERSION
@@ -14,8 +16,22 @@ from twin.vocab.schema import SCHEMA_VERSION
 MARKER = "store.json"
 FORMAT = "nettwin samples"
 _NOT_IN_PATHS = frozenset("[]^|\\")  # deltalake 1.6 takes a path for an address
+TABLE_PROPERTIES = {
+    "delta.enableChangeDataFeed": "true",
+    "delta.logRetentionDuration": "interval 2 days",
+    "delta.setTransactionRetentionDuration": "interval 7 days",
+}
 Migration = Callable[[Path], None]
-MIGRATIONS: dict[int, Migration] = {}
+
+
+def _keep_a_journal(folder: Path) -> None:
+    """Version 1 -> 2: tables tell what was appended (change data feed) from now on."""
+    for log in sorted(folder.glob("*/_delta_log")):
+        DeltaTable(log.parent).alter.set_table_properties(TABLE_PROPERTIES)
+        sync([*log.iterdir(), log])
+
+
+MIGRATIONS: dict[int, Migration] = {1: _keep_a_journal}
 """Version -> what brings a folder of that version to the next one; may be run again after a crash."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 FieldType = Literal["int", "float", "str"]
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)

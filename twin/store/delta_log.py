@@ -1,0 +1,74 @@
+"""Commits to a Delta table that outlive a power cut. deltalake itself calls no fsync.
+
+Data files are on disk before they are committed (``parquet.write_file``); here the log entry that names them and its
+folder follow before ``commit`` returns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.transaction import AddAction, RemoveAction
+
+from twin.store.folder import sync
+from twin.store.parquet import DataFile
+
+LOG = "_delta_log"
+DAY = "date"
+_MAX_RETRIES = 100
+_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+
+@dataclass(frozen=True)
+class LiveFile:
+    """A data file of the table's present version."""
+
+    path: str
+    day: date
+    size: int
+
+
+def commit(
+    table: DeltaTable,
+    path: Path,
+    added: Sequence[DataFile],
+    removed: Sequence[LiveFile] = (),
+    *,
+    data_change: bool,
+    marks: Sequence[Transaction] = (),
+) -> None:
+    """One new version: these files more, those fewer. On return it is on disk and ``table`` stands at it.
+
+    Args:
+        data_change: whether the rows differ (appended, dropped), or only lie elsewhere (merged); what only lies
+            elsewhere is left out of the change data feed.
+        marks: application transactions; of two commits on one version with a mark in common the second fails.
+
+    Raises:
+        CommitFailedError: another process got ahead with a mark of ours, or again and again.
+    """
+    before = table.version()
+    stamp = time.time_ns() // 1_000_000
+    adds = [AddAction(f.path, f.size, {DAY: str(f.day)}, stamp, data_change, f.stats) for f in added]
+    removes = [RemoveAction(f.path, data_change, stamp, f.size, {DAY: str(f.day)}) for f in removed]
+    table.create_write_transaction(
+        [*adds, *removes],
+        "append",
+        table.schema(),
+        [DAY],
+        commit_properties=CommitProperties(max_commit_retries=_MAX_RETRIES, app_transactions=list(marks) or None),
+        post_commithook_properties=_NO_HOOKS,
+    )
+    table.update_incremental()
+    sync_entries(path, before + 1, table.version())
+
+
+def sync_entries(path: Path, first: int, last: int) -> None:
+    """The log entries of these versions, and their folder, onto the disk."""
+    log = path / LOG
+    sync([*(log / f"{version:020d}.json" for version in range(first, last + 1)), log])
