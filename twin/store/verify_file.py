@@ -64,7 +64,7 @@ def _hashed(place: Place, name: str) -> tuple[int, str]:
 def _read(place: Place, name: str, kind: str, file: DataFile, *, in_full: bool) -> tuple[int, list[str]]:
     try:
         scan = pl.scan_parquet(
-            f"{place.address}/{name}", storage_options=place.options or None, glob=False, hive_partitioning=False
+            f"{place.address}/{name}", storage_options=place.scan_options, glob=False, hive_partitioning=False
         )
         rows, problems = _check_stats(scan, kind, file)
         if in_full:
