@@ -14,6 +14,7 @@ import pytest
 
 from twin.store import Batch, StoreError, latest_records, open_delta
 from twin.store.folder import open_folder
+from twin.store.place import LocalPlace, Place
 from twin.vocab.blocks import Block, Column
 from twin.vocab.errors import UsageError
 from twin.vocab.schema import SCHEMA_VERSION
@@ -177,27 +178,27 @@ def test_a_store_of_version_1_is_read(tmp_path: Path) -> None:
 
 
 def test_an_older_store_is_migrated_step_by_step(tmp_path: Path) -> None:
-    open_folder(tmp_path / "s", version=1)
+    open_folder(LocalPlace(tmp_path / "s"), version=1)
     steps: list[int] = []
-    migrations = {1: lambda path: steps.append(1), 2: lambda path: steps.append(2)}
-    open_folder(tmp_path / "s", version=3, migrations=migrations)
-    open_folder(tmp_path / "s", version=3, migrations={})
+    migrations = {1: lambda place: steps.append(1), 2: lambda place: steps.append(2)}
+    open_folder(LocalPlace(tmp_path / "s"), version=3, migrations=migrations)
+    open_folder(LocalPlace(tmp_path / "s"), version=3, migrations={})
     assert steps == [1, 2]
 
 
 def test_a_migration_that_fails_is_tried_again(tmp_path: Path) -> None:
-    def fail(path: Path) -> None:
+    def fail(place: Place) -> None:
         raise OSError(28, "No space left on device")
 
-    open_folder(tmp_path / "s", version=1)
+    open_folder(LocalPlace(tmp_path / "s"), version=1)
     with pytest.raises(StoreError, match="No space left"):
-        open_folder(tmp_path / "s", version=3, migrations={1: lambda path: None, 2: fail})
+        open_folder(LocalPlace(tmp_path / "s"), version=3, migrations={1: lambda place: None, 2: fail})
     with pytest.raises(UsageError, match="version 2, which this nettwin can't bring up to date"):
-        open_folder(tmp_path / "s", version=3, migrations={})
+        open_folder(LocalPlace(tmp_path / "s"), version=3, migrations={})
 
 
 def test_a_newer_store_is_refused(tmp_path: Path) -> None:
-    open_folder(tmp_path / "s", version=SCHEMA_VERSION + 1)
+    open_folder(LocalPlace(tmp_path / "s"), version=SCHEMA_VERSION + 1)
     with pytest.raises(UsageError, match="use a newer nettwin"):
         open_delta(tmp_path / "s")
 

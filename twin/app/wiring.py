@@ -61,7 +61,7 @@ def store_of(settings: Settings) -> Store:
     """
     chosen = settings.file.store
     if chosen.engine == "delta":
-        return open_delta(data_of(settings) / "store")
+        return open_delta(place_of(settings))
     if chosen.influxdb is None:
         raise UsageError(f"{settings.path}: engine influxdb without its section")
     data_of(settings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+from twin.store.place import LocalPlace, Place
 from twin.store.protocols import (
     Batch,
     Health,
@@ -67,16 +68,16 @@ __all__ = [
 ]
 
 
-def open_delta(path: Path) -> Store:
-    """The embedded store in a folder, made if it is not there.
+def open_delta(where: Path | Place) -> Store:
+    """The embedded store in a folder (or at another place), made if it is not there.
 
     Raises:
-        UsageError: the folder holds something else, or was written by a newer version.
-        StoreError: the folder can't be made or read.
+        UsageError: the place holds something else, or was written by a newer version.
+        StoreError: it can't be made or read.
     """
     from twin.store.delta import DeltaStore  # noqa: PLC0415 - the engine is loaded only where it is used
 
-    return DeltaStore(path)
+    return DeltaStore(LocalPlace(where) if isinstance(where, Path) else where)
 
 
 def open_influx(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import RLock
 from types import TracebackType
 from typing import Self
@@ -23,6 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from twin.store.delta_table import KindTable
 from twin.store.folder import open_folder
 from twin.store.frames import frame_schema, merged, to_block, to_frame
+from twin.store.place import Place
 from twin.store.protocols import Batch, Health, Maintained, Match, StoreError, When
 from twin.store.samples import accepted, cell_length, choices, chosen_fields, last_per_cell, micros, spec_of
 from twin.vocab.blocks import Block
@@ -35,11 +35,11 @@ _log = structlog.get_logger(__name__)
 
 
 class DeltaStore:
-    """A ``twin.store.Store`` in a folder."""
+    """A ``twin.store.Store`` at a place."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path.absolute()
-        open_folder(self._path)
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        open_folder(place)
         self._lock = RLock()
         self._tables: dict[str, KindTable] = {}
 
@@ -108,7 +108,7 @@ class DeltaStore:
         with self._lock, self._engine("all"):
             tables = [table for kind in KINDS if (table := self._table(kind))]
             kinds = tuple(found for table in tables if (found := table.health()))
-        return Health("delta", str(self._path), deltalake.__version__, kinds)
+        return Health("delta", self._place.address, deltalake.__version__, kinds)
 
     def close(self) -> None:
         self._tables.clear()
@@ -123,13 +123,13 @@ class DeltaStore:
         """The kind's table as it is now, if there is one."""
         if (table := self._tables.get(kind)) is not None:
             table.refresh()
-        elif (found := KindTable.find(self._path / kind, kind)) is not None:
+        elif (found := KindTable.find(self._place.below(kind), kind)) is not None:
             self._tables[kind] = found
         return self._tables.get(kind)
 
     def _table_to_write(self, kind: str) -> KindTable:
         if (table := self._table(kind)) is None:
-            table = self._tables[kind] = KindTable.create(self._path / kind, kind)
+            table = self._tables[kind] = KindTable.create(self._place.below(kind), kind)
         return table
 
     @contextmanager
@@ -137,8 +137,8 @@ class DeltaStore:
         try:
             yield
         except (DeltaError, pl.exceptions.PolarsError, OSError) as problem:
-            reason = " ".join(str(problem).split())
-            raise StoreError(f"store {self._path}, {kind}: {reason}{consequence}") from problem
+            reason = self._place.reason(problem)
+            raise StoreError(f"store {self._place.address}, {kind}: {reason}{consequence}") from problem
 
 
 def _nothing(kind: str, fields: Sequence[str]) -> pl.DataFrame:

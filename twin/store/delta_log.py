@@ -10,13 +10,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
-from twin.store.folder import sync
 from twin.store.parquet import DataFile
+from twin.store.place import Place
+from twin.store.replay import SEAL, Action, seal
 
 LOG = "_delta_log"
 DAY = "date"
@@ -33,9 +33,19 @@ class LiveFile:
     size: int
 
 
+def open_table(place: Place) -> DeltaTable:
+    """The table at a place.
+
+    Raises:
+        TableNotFoundError: there is none.
+        DeltaError, OSError: it can't be read.
+    """
+    return DeltaTable(place.address, storage_options=place.delta_options)
+
+
 def commit(
     table: DeltaTable,
-    path: Path,
+    place: Place,
     added: Sequence[DataFile],
     removed: Sequence[LiveFile] = (),
     *,
@@ -56,19 +66,35 @@ def commit(
     stamp = time.time_ns() // 1_000_000
     adds = [AddAction(f.path, f.size, {DAY: str(f.day)}, stamp, data_change, f.stats) for f in added]
     removes = [RemoveAction(f.path, data_change, stamp, f.size, {DAY: str(f.day)}) for f in removed]
+    properties = CommitProperties(
+        custom_metadata=_seal(adds, removes, marks),
+        max_commit_retries=_MAX_RETRIES,
+        app_transactions=list(marks) or None,
+    )
     table.create_write_transaction(
         [*adds, *removes],
         "append",
         table.schema(),
         [DAY],
-        commit_properties=CommitProperties(max_commit_retries=_MAX_RETRIES, app_transactions=list(marks) or None),
+        commit_properties=properties,
         post_commithook_properties=_NO_HOOKS,
     )
     table.update_incremental()
-    sync_entries(path, before + 1, table.version())
+    sync_entries(place, before + 1, table.version())
 
 
-def sync_entries(path: Path, first: int, last: int) -> None:
+def _seal(added: Sequence[AddAction], removed: Sequence[RemoveAction], marks: Sequence[Transaction]) -> dict[str, str]:
+    """The hash that the entry carries, so that damage to it is found."""
+    actions: list[Action] = [("txn", {"appId": m.app_id, "version": m.version}) for m in marks]
+    for f in added:
+        values = {"path": f.path, "partitionValues": f.partition_values, "size": f.size, "stats": f.stats}
+        actions.append(("add", values | {"dataChange": f.data_change}))
+    for g in removed:
+        values = {"path": g.path, "deletionTimestamp": g.deletion_timestamp}
+        actions.append(("remove", values | {"dataChange": g.data_change}))
+    return {SEAL: seal(actions)}
+
+
+def sync_entries(place: Place, first: int, last: int) -> None:
     """The log entries of these versions, and their folder, onto the disk."""
-    log = path / LOG
-    sync([*(log / f"{version:020d}.json" for version in range(first, last + 1)), log])
+    place.settle([*(f"{LOG}/{version:020d}.json" for version in range(first, last + 1)), LOG])

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -15,10 +14,11 @@ import polars as pl
 from deltalake import DeltaTable, Schema, Transaction, WriterProperties
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from twin.store.delta_log import DAY, LOG, commit, sync_entries
-from twin.store.folder import TABLE_PROPERTIES, sync
+from twin.store.delta_log import DAY, LOG, commit, open_table, sync_entries
+from twin.store.folder import TABLE_PROPERTIES
 from twin.store.frames import AT, frame_schema, merged
 from twin.store.parquet import write_file
+from twin.store.place import Place
 from twin.store.protocols import Batch, KindHealth
 from twin.vocab.schema import KINDS
 
@@ -32,8 +32,8 @@ _COMPRESSION = WriterProperties(compression="ZSTD", compression_level=3)
 class KindTable:
     """A table that exists. Not for several threads at once."""
 
-    def __init__(self, path: Path, kind: str, table: DeltaTable) -> None:
-        self._path = path
+    def __init__(self, place: Place, kind: str, table: DeltaTable) -> None:
+        self._place = place
         self._kind = kind
         self._keys = KINDS[kind].keys
         self._table = table
@@ -41,26 +41,32 @@ class KindTable:
         self._newest: dict[tuple[str, ...], _Index] = {}
 
     @classmethod
-    def find(cls, path: Path, kind: str) -> KindTable | None:
+    def find(cls, place: Place, kind: str) -> KindTable | None:
         try:
-            return cls(path, kind, DeltaTable(path))
+            return cls(place, kind, open_table(place))
         except TableNotFoundError:
             return None
 
     @classmethod
-    def create(cls, path: Path, kind: str) -> KindTable:
+    def create(cls, place: Place, kind: str) -> KindTable:
         schema = {DAY: pl.Date()} | frame_schema(kind) | {_WRITTEN: AT}
         configuration = TABLE_PROPERTIES | {"delta.dataSkippingStatsColumns": ",".join((*KINDS[kind].keys, "at"))}
         fields = Schema.from_arrow(pl.Schema(schema))
         try:
             table = DeltaTable.create(
-                path, fields, mode="ignore", partition_by=[DAY], name=kind, configuration=configuration
+                place.address,
+                fields,
+                mode="ignore",
+                partition_by=[DAY],
+                name=kind,
+                configuration=configuration,
+                storage_options=place.delta_options,
             )
         except DeltaError:  # another process made it first
-            table = DeltaTable(path)
-        sync_entries(path, 0, 0)
-        sync([path, path.parent])
-        return cls(path, kind, table)
+            table = open_table(place)
+        sync_entries(place, 0, 0)
+        place.settle(["", ".."])
+        return cls(place, kind, table)
 
     def refresh(self) -> None:
         self._table.update_incremental()
@@ -73,9 +79,9 @@ class KindTable:
         columns = frame.with_columns(
             pl.col(self._keys).cast(pl.String), pl.lit(self._last_written).cast(AT).alias(_WRITTEN)
         )
-        added = [write_file(self._path, day, rows, self._keys) for day, rows in _by_day(columns)]
+        added = [write_file(self._place, day, rows, self._keys) for day, rows in _by_day(columns)]
         marks = [Transaction(batch.writer, batch.number)] if batch else []
-        commit(self._table, self._path, added, data_change=True, marks=marks)
+        commit(self._table, self._place, added, data_change=True, marks=marks)
 
     def _has(self, batch: Batch) -> bool:
         last = self._table.transaction_version(batch.writer)
@@ -144,7 +150,8 @@ class KindTable:
         if not paths:
             return pl.LazyFrame(schema=schema | {_PATH: pl.String()})
         frame = pl.scan_parquet(
-            [self._path / unquote(path) for path in paths],
+            [f"{self._place.address}/{unquote(path)}" for path in paths],
+            storage_options=self._place.scan_options,
             schema=schema,
             missing_columns="insert",
             extra_columns="ignore",
@@ -152,7 +159,7 @@ class KindTable:
             glob=False,
             include_file_paths=_PATH,
         )
-        return frame.with_columns(pl.col(_PATH).str.strip_prefix(f"{self._path}/"))
+        return frame.with_columns(pl.col(_PATH).str.strip_prefix(f"{self._place.address}/"))
 
     def compact(self) -> int:
         """Merge small files of each day; how many there were."""
@@ -162,11 +169,11 @@ class KindTable:
         return int(done["numFilesRemoved"])
 
     def _sync(self, first: int) -> None:
-        log, last = self._path / LOG, self._table.version()
-        entries = [log / f"{version:020d}.json" for version in range(first, last + 1)]
-        added = [self._path / name for entry in entries for name in _added(entry)]
-        sync([*added, *{file.parent for file in added}])
-        sync_entries(self._path, first, last)
+        last = self._table.version()
+        entries = [f"{LOG}/{version:020d}.json" for version in range(first, last + 1)]
+        added = [name for entry in entries for name in _added(self._place, entry)]
+        self._place.settle([*added, *{name.rpartition("/")[0] for name in added}])
+        sync_entries(self._place, first, last)
 
     def vacuum(self, grace: timedelta) -> int:
         """Delete files merged away longer than ``grace`` ago; how many."""
@@ -198,10 +205,10 @@ def _by_day(frame: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
         yield day, rows
 
 
-def _added(entry: Path) -> list[str]:
+def _added(place: Place, entry: str) -> list[str]:
     """The data files a log entry adds; none if the log was cleaned up meanwhile."""
     try:
-        lines = entry.read_bytes().splitlines()
+        lines = place.read(entry).splitlines()
     except FileNotFoundError:
         return []
     actions = (json.loads(line) for line in lines)

@@ -45,8 +45,6 @@ _DEBUG = "Debug source:"
 class ObjectPlace:
     """A prefix in a bucket. ``options``: as Delta Lake's ``storage_options`` (endpoint, region, access_key_id ...)."""
 
-    folder: Path | None = None
-
     def __init__(self, url: str, options: Mapping[str, str | Secret], spool: Path) -> None:
         """``spool``: a folder on this machine, for locks.
 
@@ -107,13 +105,13 @@ class ObjectPlace:
             for piece in obstore.get(self._objects, name).stream(min_chunk_size=_PIECE):
                 yield bytes(piece)
 
-    def create(self, name: str, content: bytes) -> None:
+    def create(self, name: str, content: bytes | memoryview) -> None:
         self._put(name, content, "create")
 
-    def replace(self, name: str, content: bytes) -> None:
+    def replace(self, name: str, content: bytes | memoryview) -> None:
         self._put(name, content, "overwrite")
 
-    def _put(self, name: str, content: bytes, mode: str) -> None:
+    def _put(self, name: str, content: bytes | memoryview, mode: str) -> None:
         import obstore  # noqa: PLC0415 - as above
         from obstore.exceptions import AlreadyExistsError  # noqa: PLC0415
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import polars as pl
 
-from twin.store.folder import sync
+from twin.store.place import Place
 
 HASH_DIGITS = 16
 ROWS_A_GROUP = 131_072
@@ -33,7 +31,7 @@ class DataFile:
 
 
 def write_file(
-    table: Path, day: date, frame: pl.DataFrame, keys: Sequence[str], *, rows_a_group: int = ROWS_A_GROUP
+    table: Place, day: date, frame: pl.DataFrame, keys: Sequence[str], *, rows_a_group: int = ROWS_A_GROUP
 ) -> DataFile:
     """Write one day's rows; on return file and folder are on disk. No reader sees them before they are committed.
 
@@ -44,17 +42,7 @@ def write_file(
     frame.write_parquet(buffer, compression="zstd", compression_level=3, row_group_size=rows_a_group)
     content = buffer.getbuffer()
     name = f"date={day}/part-{uuid4()}-{sha256(content).hexdigest()[:HASH_DIGITS]}.parquet"
-    path = table / name
-    path.parent.mkdir(exist_ok=True)
-    try:
-        with path.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
-    sync([path.parent, table])
+    table.create(name, content)
     return DataFile(name, day, len(frame), len(content), statistics(frame, keys))
 
 

@@ -41,11 +41,6 @@ class Place(Protocol):
         ...
 
     @property
-    def folder(self) -> Path | None:
-        """The folder on this machine, if it is one."""
-        ...
-
-    @property
     def delta_options(self) -> dict[str, str] | None:
         """``storage_options`` for Delta Lake; may hold secrets."""
         ...
@@ -69,7 +64,7 @@ class Place(Protocol):
         """The file's content in pieces of about a MiB."""
         ...
 
-    def create(self, name: str, content: bytes) -> None:
+    def create(self, name: str, content: bytes | memoryview) -> None:
         """A file of a name that is new. On return it outlives a power cut; where this fails, a part may be left.
 
         Raises:
@@ -77,7 +72,7 @@ class Place(Protocol):
         """
         ...
 
-    def replace(self, name: str, content: bytes) -> None:
+    def replace(self, name: str, content: bytes | memoryview) -> None:
         """The whole file or what was there before, whatever happens. On return it outlives a power cut."""
         ...
 
@@ -86,9 +81,9 @@ class Place(Protocol):
         ...
 
     def settle(self, names: Iterable[str]) -> None:
-        """Make files that another library wrote, and the folders of them, outlive a power cut; "" is the place.
+        """Make files that another library wrote, and folders, outlive a power cut. What is gone meanwhile is left out.
 
-        What is gone meanwhile is left out.
+        "" is the place itself, ".." what it lies in.
         """
         ...
 
@@ -118,10 +113,6 @@ class LocalPlace:
     def address(self) -> str:
         return str(self._folder)
 
-    @property
-    def folder(self) -> Path | None:
-        return self._folder
-
     def below(self, name: str) -> LocalPlace:
         return LocalPlace(self._folder / name)
 
@@ -142,7 +133,7 @@ class LocalPlace:
             while piece := file.read(_PIECE):
                 yield piece
 
-    def create(self, name: str, content: bytes) -> None:
+    def create(self, name: str, content: bytes | memoryview) -> None:
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -154,7 +145,7 @@ class LocalPlace:
             raise
         self.settle(_folders(name))
 
-    def replace(self, name: str, content: bytes) -> None:
+    def replace(self, name: str, content: bytes | memoryview) -> None:
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{uuid4().hex}")
@@ -187,7 +178,7 @@ class LocalPlace:
         return " ".join(str(problem).split())
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes | memoryview) -> None:
     with path.open("xb") as file:
         file.write(content)
         file.flush()
