@@ -79,7 +79,7 @@ CASES = [
     (["whatif", "none.yaml"], 2, "none.yaml: can't be read"),
     (["collect", "--once", "--device", "r9"], 2, "no device named r9"),
     (["collect", "--every", "often"], 2, "'often' is not a duration"),
-    (["import", "none.csv"], 2, "none.csv: can't be read"),
+    (["store", "import", "none.csv"], 2, "none.csv: can't be read"),
     (["forecast", "train"], 1, "no interface load yet"),
     (["forecast", "run"], 2, "train one first"),
     (["forecast", "show", "r1:eth1"], 1, "no forecast for .*forecast train"),

@@ -85,7 +85,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 
 def test_what_was_played_can_be_asked_again(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(told(capsys, "snapshot")["links"]) == 15
-    assert {k["kind"] for k in told(capsys, "store", "health")["kinds"]} >= {"interface", "forecast", "record"}
+    assert {k["kind"] for k in told(capsys, "store", "status")["kinds"]} >= {"interface", "forecast", "record"}
     assert {p["protocol"] for p in told(capsys, "devices")["polls"]} == {"snmp", "netconf"}
     now, later = told(capsys, "ledger")
     assert (now["observed"], later["observed"]) == (True, False)

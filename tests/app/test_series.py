@@ -142,7 +142,7 @@ def test_polled_loads_stand_before_imported_ones(store: Store) -> None:
 
 
 def test_an_empty_store_says_what_to_run(store: Store) -> None:
-    with pytest.raises(NettwinError, match="nettwin import"):
+    with pytest.raises(NettwinError, match="nettwin store import"):
         history_panel(store, START, timedelta(days=1))
 
 

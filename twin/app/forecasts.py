@@ -67,7 +67,7 @@ def history_panel(store: Reader, end: datetime, history: timedelta) -> tuple[Pan
     first, last = instant(end - history), instant(end)
     parts = [from_rates(read(store, end - history, end), first, last) for read in (polled_rates, imported_rates)]
     if not any(p.mask.any() for p in parts):
-        raise NettwinError("the store holds no interface load yet: run nettwin collect, or nettwin import")
+        raise NettwinError("the store holds no interface load yet: run nettwin collect, or nettwin store import")
     panel = _from_first_known(join([p for p in parts if p.series]))
     return usable(panel)
 

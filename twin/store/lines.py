@@ -19,10 +19,12 @@ import numpy as np
 import polars as pl
 
 from twin.store.frames import AT, frame_schema
+from twin.store.line_parser import Point, Value
 from twin.vocab.blocks import Block, Column
 from twin.vocab.schema import KINDS
 
 LONGEST_TEXT = 60_000
+_LONGEST_WHOLE = 64 << 20
 _IN_PARTS = "=zlib:"
 _TAG_SPECIAL = re.compile(r"[,= ]")
 _TAG_UNCARRIED = re.compile(r"[\\%\x00-\x1f\x7f]")
@@ -39,6 +41,42 @@ def to_lines(block: Block) -> list[str]:
         f"{block.kind}{''.join(tag)} {','.join(filter(None, values))} {stamp}"
         for tag, values, stamp in zip(zip(*tags, strict=True), zip(*fields, strict=True), stamps, strict=True)
     ]
+
+
+def from_point(point: Point) -> tuple[tuple[str, ...], dict[str, Value], list[str]]:
+    """The inverse of one line of ``to_lines``: (keys, values by field, names of what the kind does not have).
+
+    Raises:
+        ValueError: a key is missing, or a text in parts is not whole.
+    """
+    spec = KINDS[point.measurement]
+    if missing := [key for key in spec.keys if key not in point.tags]:
+        raise ValueError(f"no tag {missing[0]}, which names the {missing[0]}")
+    keys = tuple(from_stored_tag(point.tags[key]) for key in spec.keys)
+    values = {name: _joined(name, value, point.fields) for name, value in point.fields.items() if name in spec.fields}
+    strange = [name for name in point.tags if name not in spec.keys]
+    strange += [name for name in point.fields if name not in spec.fields and name.rpartition("__")[0] not in values]
+    return keys, values, strange
+
+
+def _joined(name: str, value: Value, fields: Mapping[str, Value]) -> Value:
+    """The value; of a text in parts, the whole text."""
+    if not isinstance(value, str) or not value.startswith(_IN_PARTS):
+        return value
+    try:
+        parts = [str(fields[_part(name, i)]) for i in range(int(value.removeprefix(_IN_PARTS)))]
+        return _unpacked(base64.b64decode("".join(parts), validate=True)).decode()
+    except (KeyError, ValueError, zlib.error) as problem:
+        raise ValueError(f"{name}: its parts are not whole ({problem})") from problem
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """What comes from a file may unfold to no more than a text could be."""
+    unfolding = zlib.decompressobj()
+    raw = unfolding.decompress(packed, _LONGEST_WHOLE)
+    if not unfolding.eof:
+        raise ValueError("cut off, or too long")
+    return raw
 
 
 def _assignments(name: str, column: Column) -> list[str]:

@@ -64,7 +64,7 @@ KINDS: dict[str, Kind] = {
                 "discontinuity_cs": Field("int", "centiseconds"),
             },
         ),
-        # history that came as rates (nettwin import), never mixed into counters
+        # history that came as rates (nettwin store import), never mixed into counters
         Kind(
             "interface_rate",
             ("device", "interface"),

@@ -1,4 +1,4 @@
-"""doctor, check, import: what has no device behind it."""
+"""doctor, init, check, import-configs, jobs: what has no device behind it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from twin.app import doctor as doctor_room
-from twin.app.cli.common import JsonOption, SettingsOption, progress, screen, settings_of
+from twin.app.cli.common import JsonOption, SettingsOption, screen, settings_of
 from twin.app.render import clock, table, to_json
 from twin.app.settings import SETTINGS_VARIABLE, packaged_configs, settings_path
 from twin.vocab.errors import EXIT_ERROR, InputError, UsageError
@@ -24,7 +24,6 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(init)
     app.command()(check)
-    app.command(name="import")(import_history)
     app.command(name="import-configs")(import_configs)
     app.command()(jobs)
 
@@ -81,27 +80,6 @@ def check(settings: SettingsOption = None) -> None:
     for device in devices:
         profiles.refuse_unknown(device)
     screen().out.print(f"{chosen.path}: all files hold ({len(devices)} devices, {len(facts.links)} links with facts)")
-
-
-def import_history(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet: time,device,interface,in_bps,out_bps (UTC, bit/s).")],
-    settings: SettingsOption = None,
-) -> None:
-    """Bring history from elsewhere, so that a young installation can forecast at once.
-
-    Each row is the mean of one 5-minute cell that starts at its time. Importing a file again replaces its values.
-    """
-    from twin.app.history import read_history
-    from twin.app.wiring import store_of
-
-    chosen = settings_of(settings)
-    block = read_history(file)
-    if len(block) == 0:
-        raise UsageError(f"{file}: holds no rows")
-    with progress(f"importing {len(block):,} rows"), store_of(chosen) as store:
-        store.write([block])
-    span = f"{block.at.min()} to {block.at.max()} UTC"
-    screen().out.print(f"imported {len(block):,} rows of {len(set(block.keys['device']))} devices, {span}")
 
 
 class ConfigLayout(StrEnum):

@@ -26,6 +26,7 @@ from twin.app.cli import (
     snmp,
     store,
     store_verify,
+    transfer,
     whatif,
 )
 from twin.app.cli.common import screen
@@ -49,7 +50,7 @@ app.add_typer(netconf.app, name="netconf")
 app.add_typer(records.app, name="records")
 app.add_typer(snmp.app, name="snmp")
 store_app = typer.Typer(no_args_is_help=True, help="Look after the store: what is in it, its files, its copies.")
-for part in (store, store_verify):
+for part in (store, store_verify, transfer):
     part.register(store_app)
 app.add_typer(store_app, name="store")
 

@@ -17,13 +17,14 @@ from twin.app.demo.network import Network, Tell
 from twin.app.demo.past import write_past
 from twin.app.demo.report import Facts
 from twin.app.forecasts import history_panel, store_forecast
-from twin.app.history import read_history
 from twin.app.score import Score, link_name, score
 from twin.app.series import window_rates
 from twin.app.settings import Settings
+from twin.app.transferring import marks_of
 from twin.app.wiring import registry_of, state_of, store_of
 from twin.lab.spec import LabFile
 from twin.store import Store
+from twin.store.transfer import ImportPlan, import_file
 from twin.vocab.answer import Answer
 from twin.vocab.change import Change, SetEnabled, Step
 from twin.vocab.errors import UsageError
@@ -124,7 +125,7 @@ def _past_imported(plan: Plan, settings: Settings, store: Store, network: Networ
         tell(0, 2, "writing the table")
         write_past(network.played(), likeness, present, PAST, path)
         tell(1, 2, "into the store")
-        store.write([read_history(path)])
+        import_file(store, path, ImportPlan(marks_of(settings)), present, lambda *_: None)
 
 
 def _learnt(plan: Plan, settings: Settings, store: Store, network: Network, stage: Stage) -> tuple[Sequence[Row], str]:

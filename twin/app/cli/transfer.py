@@ -1,0 +1,146 @@
+"""store import|export: samples from files and into files."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from twin.app.cli.common import JsonOption, Screen, SettingsOption, Terminable, progress, screen, settings_of
+from twin.app.render import clock, to_json
+from twin.app.settings import Settings
+from twin.vocab.errors import NettwinError
+from twin.vocab.time import now
+
+if TYPE_CHECKING:
+    from twin.store import Writer
+    from twin.store.transfer import Format, Imported, ImportPlan
+
+
+class ImportFormat(StrEnum):
+    """What a file to import is."""
+
+    AUTO = "auto"
+    LINE = "line"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+FORMATS: dict[ImportFormat, Format] = {
+    ImportFormat.LINE: "line",
+    ImportFormat.CSV: "csv",
+    ImportFormat.PARQUET: "parquet",
+}
+
+
+class Precision(StrEnum):
+    """The unit of the times in line protocol."""
+
+    AUTO = "auto"
+    S = "s"
+    MS = "ms"
+    US = "us"
+    NS = "ns"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this file to the group ``nettwin store``."""
+    app.command(name="import")(import_files)
+
+
+def import_files(
+    files: Annotated[list[Path], typer.Argument(help="Line protocol, CSV or Parquet; .gz as well.")],
+    form: Annotated[ImportFormat, typer.Option("--format", help="What they are; auto: by name, else by content.")] = (
+        ImportFormat.AUTO
+    ),
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            "--map",
+            help="Others' line protocol: telegraf, telegraf-32bit, librenms or a mapping file.",
+            show_default="nettwin's own",
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="What the rows of a table are.", show_default="by its columns")
+    ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="Unit of the times in line protocol; auto: by the first line.")
+    ] = Precision.AUTO,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and judge everything, store nothing.")] = False,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring samples from files into the store. What was cut off goes on where it was when called again.
+
+    Lines that can't be stored are set aside with their reasons and never stop the import; what a mapping does not
+    know is counted by name. History of rates (time, device, interface, in_bps, out_bps) is a CSV or Parquet table as
+    well: each row is the mean of the 5-minute cell that starts at its time (UTC).
+    """
+    from twin.app.wiring import store_of
+
+    chosen, show = settings_of(settings), screen()
+    plan = _plan(chosen, form, mapping, kind, precision)
+    done: list[Imported] = []
+    failures: list[NettwinError] = []
+    with Terminable(), nullcontext() if dry_run else store_of(chosen) as store:
+        for file in files:
+            try:
+                done.append(_import_one(store, file, plan))
+            except NettwinError as problem:
+                show.error(f"nettwin: {problem}")
+                failures.append(problem)
+            else:
+                if not as_json:
+                    _tell(done[-1], chosen, show, dry_run=dry_run)
+    if as_json:
+        show.json(to_json([asdict(one) | {"file": str(one.file), "refused_file": _named(one)} for one in done]))
+    if failures:
+        raise typer.Exit(failures[0].exit_code)
+
+
+def _plan(
+    settings: Settings, form: ImportFormat, mapping: str | None, kind: str | None, precision: Precision
+) -> ImportPlan:
+    from twin.app.transferring import mapping_of, marks_of, names_by_address
+    from twin.store.transfer import ImportPlan
+
+    return ImportPlan(
+        marks_of(settings),
+        FORMATS.get(form),
+        mapping_of(settings, mapping),
+        kind,
+        "" if precision == Precision.AUTO else precision.value,
+        names_by_address(settings),
+    )
+
+
+def _import_one(store: Writer | None, file: Path, plan: ImportPlan) -> Imported:
+    from twin.store.transfer import import_file
+
+    with progress(f"{'importing' if store else 'reading'} {file.name}") as steps:
+        return import_file(store, file, plan, now(), steps)
+
+
+def _tell(one: Imported, settings: Settings, show: Screen, *, dry_run: bool) -> None:
+    span = f", {clock(one.first, settings.zone)} to {clock(one.last, settings.zone)}" if one.first and one.last else ""
+    verb = "would import" if dry_run else "imported"
+    again = " (went on where it was cut off)" if one.resumed else ""
+    show.out.print(f"{one.file}: {verb} {one.rows:,} rows, {one.values:,} values{span}{again}", soft_wrap=True)
+    if one.refused:
+        where = f": see {one.refused_file} and {one.refused_file}.reasons" if one.refused_file else ""
+        show.warn(f"{one.refused:,} lines refused{where}")
+        for example in one.examples:
+            show.warn(f"  {example}")
+    for title, counts in (("not mapped", one.unmapped), ("left out by the mapping", one.left_out)):
+        if counts:
+            named = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+            show.warn(f"{title}: " + ", ".join(f"{name} ({count:,})" for name, count in named))
+
+
+def _named(one: Imported) -> str | None:
+    return str(one.refused_file) if one.refused_file else None
