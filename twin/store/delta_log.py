@@ -17,6 +17,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from twin.store.parquet import DataFile
 from twin.store.place import Place
 from twin.store.replay import SEAL, Action, seal
+from twin.store.settling import UNSYNCED_AT_MOST, settle
 
 LOG = "_delta_log"
 DAY = "date"
@@ -34,12 +35,13 @@ class LiveFile:
 
 
 def open_table(place: Place) -> DeltaTable:
-    """The table at a place.
+    """The table at a place, without what a power cut left torn at its end.
 
     Raises:
         TableNotFoundError: there is none.
         DeltaError, OSError: it can't be read.
     """
+    settle(place)
     return DeltaTable(place.address, storage_options=place.delta_options)
 
 
@@ -80,7 +82,7 @@ def commit(
         post_commithook_properties=_NO_HOOKS,
     )
     table.update_incremental()
-    sync_entries(place, before + 1, table.version())
+    sync_entries(place, max(0, before - UNSYNCED_AT_MOST), table.version())
 
 
 def _seal(added: Sequence[AddAction], removed: Sequence[RemoveAction], marks: Sequence[Transaction]) -> dict[str, str]:

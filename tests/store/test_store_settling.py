@@ -1,0 +1,110 @@
+"""What a power cut leaves behind: entries and checkpoints whose names are there without their content."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deltalake import DeltaTable
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin.store import StoreError, open_delta
+from twin.store.settling import is_cut_off
+from twin.vocab.blocks import Block
+
+T0 = np.datetime64("2026-11-23T12:00:00", "us")
+
+
+def write(path: Path, *numbers: int) -> None:
+    with open_delta(path) as store:
+        for number in numbers:
+            rows = [{"device": f"r{number}", "protocol": "snmp", "at": T0, "status": "ok"}]
+            store.write([Block.from_rows("poll", rows)])
+
+
+def devices(path: Path) -> list[str]:
+    with open_delta(path) as store:
+        found = store.range("poll", None, T0, T0 + np.timedelta64(1, "s"))
+    return [str(name) for name in found.keys["device"]]
+
+
+def entry(path: Path, version: int) -> Path:
+    return path / "poll" / "_delta_log" / f"{version:020}.json"
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def halve(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def blank(file: Path) -> None:
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+@pytest.mark.parametrize("tear", [empty, halve, blank])
+def test_a_torn_last_entry_is_moved_aside(tmp_path: Path, tear: Callable[[Path], None]) -> None:
+    write(tmp_path / "s", 0, 1, 2)
+    tear(entry(tmp_path / "s", 3))
+    assert devices(tmp_path / "s") == ["r0", "r1"]
+    assert entry(tmp_path / "s", 3).with_suffix(".json.torn").exists()
+    write(tmp_path / "s", 5)
+    assert devices(tmp_path / "s") == ["r0", "r1", "r5"]
+
+
+def test_whatever_is_above_a_torn_entry_was_not_acknowledged_either(tmp_path: Path) -> None:
+    write(tmp_path / "s", 0, 1, 2, 3)
+    halve(entry(tmp_path / "s", 3))
+    empty(entry(tmp_path / "s", 4))
+    assert devices(tmp_path / "s") == ["r0", "r1"]
+    write(tmp_path / "s", 7)
+    assert devices(tmp_path / "s") == ["r0", "r1", "r7"]
+
+
+@pytest.mark.parametrize("tear", [empty, halve, blank])
+def test_a_torn_checkpoint_is_moved_aside(tmp_path: Path, tear: Callable[[Path], None]) -> None:
+    write(tmp_path / "s", 0, 1)
+    DeltaTable(tmp_path / "s" / "poll").create_checkpoint()
+    write(tmp_path / "s", 2)
+    (checkpoint,) = (tmp_path / "s" / "poll" / "_delta_log").glob("*.checkpoint.parquet")
+    tear(checkpoint)
+    assert devices(tmp_path / "s") == ["r0", "r1", "r2"]
+    assert not checkpoint.exists()
+
+
+def test_a_torn_pointer_to_a_checkpoint_is_moved_aside(tmp_path: Path) -> None:
+    write(tmp_path / "s", 0, 1)
+    DeltaTable(tmp_path / "s" / "poll").create_checkpoint()
+    empty(tmp_path / "s" / "poll" / "_delta_log" / "_last_checkpoint")
+    assert devices(tmp_path / "s") == ["r0", "r1"]
+
+
+def test_an_entry_damaged_otherwise_is_left_for_verify(tmp_path: Path) -> None:
+    """It may have been acknowledged: it is not for us to drop it."""
+    write(tmp_path / "s", 0, 1)
+    content = entry(tmp_path / "s", 2).read_bytes()
+    entry(tmp_path / "s", 2).write_bytes(content.replace(b'"add":', b'"add";', 1))
+    with pytest.raises(StoreError, match="poll"):
+        devices(tmp_path / "s")
+    assert entry(tmp_path / "s", 2).exists()
+
+
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_every_beginning_of_an_entry_is_known_as_cut_off(
+    tmp_path_factory: pytest.TempPathFactory, share: float
+) -> None:
+    path = tmp_path_factory.mktemp("s") / "s"
+    write(path, 0)
+    whole = entry(path, 1).read_bytes()
+    lines = {0, *(i for i, octet in enumerate(whole) if octet == ord("\n"))}
+    cut = int(share * (len(whole.rstrip(b"\n")) - 1))
+    if cut not in lines and cut - 1 not in lines:
+        assert is_cut_off(whole[:cut])
+    assert not is_cut_off(whole)
+    shutil.rmtree(path)

@@ -1,0 +1,80 @@
+"""What a power cut may leave torn at the end of a table's log is moved aside before the table is opened.
+
+deltalake renames entries and checkpoints into place without having synced them: after a power cut their names may be
+there without their content. Whoever commits syncs the entries just below its own, too, so an entry that is torn was
+never acknowledged, nor was any above it. Checkpoints repeat what entries say, which are kept until those are on disk.
+"""
+
+from __future__ import annotations
+
+import json
+
+import structlog
+
+from twin.store.place import Place
+
+LOG = "_delta_log"
+LOCK = f"{LOG}/.settling"
+UNSYNCED_AT_MOST = 20
+"""So many commits of other writers may lie unsynced below one that is being made."""
+TORN = ".torn"
+_LAST_CHECKPOINT = f"{LOG}/_last_checkpoint"
+_PARQUET_MARK = b"PAR1"
+
+_log = structlog.get_logger(__name__)
+
+
+def settle(table: Place) -> tuple[str, ...]:
+    """Move torn entries and checkpoints of the table at this place aside.
+
+    Returns:
+        The names, relative to the table, that are no longer there (``NAME.torn`` holds what they held).
+
+    Raises:
+        OSError: the place can't be read, or what is torn can't be moved.
+    """
+    if not _torn(table):
+        return ()
+    with table.lock(LOCK):
+        torn = _torn(table)
+        for name in torn:
+            table.replace(name + TORN, table.read(name))
+            table.delete(name)
+        _log.warning("a power cut left torn entries, moved aside", table=table.address, entries=torn)
+        return torn
+
+
+def _torn(table: Place) -> tuple[str, ...]:
+    """The newest first, so that a log moved aside by half has no hole."""
+    names = sorted((e.name for e in table.entries(LOG) if e.name.count("/") == 1), reverse=True)
+    entries = [n for n in names if n.endswith(".json")][:UNSYNCED_AT_MOST]
+    lowest = max((i for i, name in enumerate(entries, 1) if is_cut_off(table.read(name))), default=0)
+    checkpoints = [n for n in names if n.endswith(".checkpoint.parquet")][:1]
+    torn = [n for n in checkpoints if not _is_parquet(table.read(n))]
+    pointer = [_LAST_CHECKPOINT] if _LAST_CHECKPOINT in names else []
+    broken_pointer = [n for n in pointer if torn or not _is_object(table.read(n))]
+    return (*broken_pointer, *torn, *entries[:lowest])
+
+
+def is_cut_off(entry: bytes) -> bool:
+    """Whether an entry ends before its time, or never reached the disk; one that is damaged otherwise is not."""
+    text = entry.rstrip(b"\n")
+    if not text.endswith(b"}"):
+        return True
+    last = text.rpartition(b"\n")[2].decode(errors="replace")
+    try:
+        json.loads(last)
+    except json.JSONDecodeError as problem:
+        return problem.pos >= len(last)
+    return False
+
+
+def _is_parquet(content: bytes) -> bool:
+    return len(content) > 12 and content.startswith(_PARQUET_MARK) and content.endswith(_PARQUET_MARK)
+
+
+def _is_object(content: bytes) -> bool:
+    try:
+        return isinstance(json.loads(content), dict)
+    except ValueError:
+        return False
