@@ -14,7 +14,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(if $(wildcard 
 ARGS ?=
 
 # What the lab of real routers, the database tests, the simulated agents and PyTorch need from Debian 12.
-DEBIAN := python3-venv libgomp1 frr frr-snmp snmpd snmp netconfd netconfd-module-ietf-interfaces \
+DEBIAN := python3-venv libgomp1 strace frr frr-snmp snmpd snmp netconfd netconfd-module-ietf-interfaces \
   netconfd-module-ietf-system lldpd openssh-server openssh-client iproute2 net-tools nftables influxdb gcc libc6-dev
 
 .PHONY: help demo test soak lint bench setup debian clean format
