@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import random
 import shutil
 from datetime import UTC, datetime, timedelta
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.store.killing import END, SERIES, SPAWN, T0, a_round, check, mayhem
 from twin.store import Batch, StoreError, latest_records, open_delta
 from twin.store.folder import open_folder
 from twin.store.place import LocalPlace, Place
-from twin.vocab.blocks import Block, Column
 from twin.vocab.errors import UsageError
 from twin.vocab.schema import SCHEMA_VERSION
 
-T0 = np.datetime64("2026-11-23T12:00:00", "us")
-END = np.datetime64("2200-01-01", "us")
 CASES = Path(__file__).with_name("cases")
-SPAWN = multiprocessing.get_context("spawn")
-SERIES = 50
-
-
-def a_round(number: int, writer: str = "w") -> list[Block]:
-    """Two tables' worth of samples that name their round."""
-    at = np.full(SERIES, T0 + np.timedelta64(number, "s"))
-    keys = {
-        "device": np.full(SERIES, writer, dtype=object),
-        "interface": np.array([f"eth{i:02}" for i in range(SERIES)], dtype=object),
-    }
-    numbers = Column.full(np.full(SERIES, number, dtype=np.int64))
-    status = Block.from_rows("poll", [{"device": writer, "protocol": "snmp", "at": at[0], "values": number}])
-    return [Block("interface", keys, at, {"in_octets": numbers, "out_octets": numbers}), status]
 
 
 def rounds_in(path: Path, writer: str = "w") -> list[int]:
@@ -47,34 +30,11 @@ def rounds_in(path: Path, writer: str = "w") -> list[int]:
     return list(rounds.tolist())
 
 
-def _write_until_killed(path: Path, first: int, acknowledged: Connection) -> None:
-    with open_delta(path) as store:
-        for number in range(first, first + 1000):
-            store.write(a_round(number), Batch("w", number))
-            acknowledged.send(number)
-
-
-def test_kill_9_loses_no_acknowledged_round(tmp_path: Path) -> None:
-    """A writer is killed again and again at odd moments; the next one retries the round it may have lost."""
-    done: list[int] = []
-    for attempt in range(3):
-        receiver, sender = SPAWN.Pipe(duplex=False)
-        writer = SPAWN.Process(target=_write_until_killed, args=(tmp_path / "s", len(done), sender))
-        writer.start()
-        sender.close()
-        done += [receiver.recv() for _ in range(8 + attempt)]
-        writer.join(0.004 * attempt)
-        writer.kill()
-        writer.join()
-        while receiver.poll():
-            try:
-                done.append(receiver.recv())
-            except EOFError:
-                break
-        found = rounds_in(tmp_path / "s")
-        assert done == list(range(len(done)))
-        assert found[: len(done)] == done
-        assert len(found) <= len(done) + 1
+def test_kill_9_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Writing and merging are killed at random moments; the writer retries the round it may have lost."""
+    acknowledged, _ = mayhem(tmp_path / "s", 10, random.Random())
+    assert acknowledged
+    check(tmp_path / "s", acknowledged)
 
 
 def _write_rounds(path: Path, name: str, count: int) -> None:
