@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from dataclasses import asdict
 from enum import StrEnum
@@ -14,7 +15,7 @@ from twin.app.cli.common import JsonOption, Screen, SettingsOption, Terminable, 
 from twin.app.render import clock, to_json
 from twin.app.settings import Settings
 from twin.vocab.errors import NettwinError
-from twin.vocab.time import now
+from twin.vocab.time import now, parse_at
 
 if TYPE_CHECKING:
     from twin.store import Writer
@@ -37,6 +38,21 @@ FORMATS: dict[ImportFormat, Format] = {
 }
 
 
+class ExportFormat(StrEnum):
+    """What a file to write is."""
+
+    LINE = "line"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+WRITTEN: dict[ExportFormat, Format] = {
+    ExportFormat.LINE: "line",
+    ExportFormat.CSV: "csv",
+    ExportFormat.PARQUET: "parquet",
+}
+
+
 class Precision(StrEnum):
     """The unit of the times in line protocol."""
 
@@ -50,6 +66,7 @@ class Precision(StrEnum):
 def register(app: typer.Typer) -> None:
     """Adds the commands of this file to the group ``nettwin store``."""
     app.command(name="import")(import_files)
+    app.command()(export)
 
 
 def import_files(
@@ -101,6 +118,45 @@ def import_files(
         show.json(to_json([asdict(one) | {"file": str(one.file), "refused_file": _named(one)} for one in done]))
     if failures:
         raise typer.Exit(failures[0].exit_code)
+
+
+def export(
+    kinds: Annotated[list[str], typer.Argument(help="What to export: interface, device, record ... (store status).")],
+    output: Annotated[
+        str, typer.Option(help="A file (.gz packs it), a folder (ends in / or is one), or - for stdout.")
+    ],
+    form: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.CSV,
+    since: Annotated[
+        str | None, typer.Option("--from", help="From this time on.", show_default="the first sample")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Before this time.", show_default="now")] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="Of this device only; may be repeated.", show_default="all")
+    ] = None,
+    fields: Annotated[
+        str | None, typer.Option(help="These fields only, with commas between.", show_default="all")
+    ] = None,
+    settings: SettingsOption = None,
+) -> None:
+    """Write samples to files that nettwin store import reads back exactly; into a folder, one a kind and day.
+
+    What was cut off goes on with the day it was at when called again. CSV is data: texts that a spreadsheet would take
+    for formulas stay as they are.
+    """
+    from twin.app.wiring import store_of
+    from twin.store.transfer import ExportPlan, output_of
+    from twin.store.transfer import export as export_all
+
+    chosen, show = settings_of(settings), screen()
+    start, end = (None if text is None else parse_at(text, chosen.zone, present=now()) for text in (since, until))
+    names = tuple(fields.split(",")) if fields else ()
+    plan = ExportPlan(tuple(dict.fromkeys(kinds)), WRITTEN[form], start, end, tuple(device or ()), names)
+    where = sys.stdout.buffer if output == "-" else Path(output)
+    target = output_of(plan, where, folder=output.endswith("/") or Path(output).is_dir() or not Path(output).suffix)
+    with Terminable(), store_of(chosen) as store, progress(f"exporting {', '.join(kinds)}") as steps:
+        done = export_all(store, plan, target, now(), steps)
+    again = " (went on where it was cut off)" if done.resumed else ""
+    show.note(f"exported {done.rows:,} rows up to {clock(done.end, chosen.zone)} to {output}{again}")
 
 
 def _plan(
