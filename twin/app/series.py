@@ -7,22 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-import numpy.typing as npt
 
 from twin.store import Reader
-from twin.vocab.blocks import Block, Column
-from twin.vocab.counters import LONGEST_CACHE_S, Floats, Ints, Mask, Samples
+from twin.vocab.blocks import Block
+from twin.vocab.counters import LONGEST_CACHE_S, Floats, Mask, Samples
 from twin.vocab.forecast import SeriesKey
 from twin.vocab.rates import Rates, Reason, SeriesRates, octet_rates
+from twin.vocab.sampling import CLOCKS, WITH_COUNTERS, numbered, samples_of, some_devices
 from twin.vocab.snapshot import Port
 from twin.vocab.time import FIVE_MINUTES, Instants, instant, to_datetime
 
-Texts = npt.NDArray[np.str_]
 COUNTERS = {"in_bps": "in_octets", "out_bps": "out_octets"}
-WITH_COUNTERS = ("counter_bits", "speed_bps", "oper_status", "index", "uptime_cs", "discontinuity_cs")
-CLOCKS = ("host_uptime_cs", "engine_boots", "engine_time_s")
 LONGEST_GAP_S = 3600.0
-ROWS_AT_ONCE = 500_000
 NO_COUNTER, ONE_SAMPLE, COPIED = "no counter", "one sample", "copied"
 
 
@@ -70,8 +66,8 @@ def polled_rates(reader: Reader, start: datetime, end: datetime) -> dict[SeriesK
 def imported_rates(reader: Reader, start: datetime, end: datetime) -> dict[SeriesKey, Rates]:
     """History that came as rates of 5-minute cells, bit/s."""
     block = reader.range("interface_rate", None, start, end)
-    ports, series = _numbered(block)
-    parts = np.split(np.arange(len(block)), np.flatnonzero(np.diff(series)) + 1)
+    ports, (first, _) = _ports(block), numbered(block)
+    parts = np.split(np.arange(len(block)), first[1:])
     return {
         SeriesKey(port.device, port.interface, metric): _cells(block.take(rows), metric)
         for port, rows in zip(ports, parts if ports else (), strict=True)
@@ -91,72 +87,16 @@ def _bits(octets: Rates) -> Rates:
 
 def _samples(reader: Reader, start: datetime, end: datetime) -> Iterator[tuple[list[Port], Samples]]:
     """All counters between two times, some devices at a time: the ports by number, and their samples."""
-    fields = [*COUNTERS.values(), *WITH_COUNTERS]
-    block = reader.range("interface", None, start, end, fields)
+    block = reader.range("interface", None, start, end, [*COUNTERS.values(), *WITH_COUNTERS])
     clocks = reader.range("device", None, start, end, ["uptime_cs", *CLOCKS])
-    devices = block.keys["device"]
-    begun = 0
-    for edge in [*(np.flatnonzero(devices[1:] != devices[:-1]) + 1).tolist(), len(block)]:
-        if edge - begun >= ROWS_AT_ONCE or (edge == len(block) and edge > begun):
-            yield _of_devices(block.take(np.arange(begun, edge)), clocks)
-            begun = edge
+    for part in some_devices(block):
+        yield _ports(part), samples_of(part, list(COUNTERS.values()), clocks)
 
 
-def _of_devices(block: Block, clocks: Block) -> tuple[list[Port], Samples]:
-    ports, series = _numbered(block)
-    names, number = np.unique(np.array([port.device for port in ports]), return_inverse=True)
-    device = number[series]
-    counters = [block.fields[name] for name in COUNTERS.values()]
-    told = {name: _numbers(block.fields[name]) for name in WITH_COUNTERS}
-    return ports, Samples(
-        block.at,
-        series,
-        device,
-        np.array([c.values for c in counters]).view(np.uint64),
-        np.array([c.valid for c in counters]),
-        told | _clocks_beside(block.at, device, told["uptime_cs"], clocks, names),
-    )
-
-
-def _numbered(block: Block) -> tuple[list[Port], Ints]:
-    """The ports of a block sorted by them, and the number of each row's."""
+def _ports(block: Block) -> list[Port]:
+    """Those of a block sorted by them, by number."""
     devices, interfaces = block.keys["device"], block.keys["interface"]
-    starts = np.ones(len(block), dtype=bool)
-    starts[1:] = (devices[1:] != devices[:-1]) | (interfaces[1:] != interfaces[:-1])
-    ports = [Port(str(devices[row]), str(interfaces[row])) for row in np.flatnonzero(starts)]
-    return ports, np.cumsum(starts) - 1
-
-
-def _numbers(column: Column) -> Floats:
-    return np.where(column.valid, column.values, np.nan).astype(np.float64)
-
-
-def _clocks_beside(at: Instants, device: Ints, uptime: Floats, clocks: Block, names: Texts) -> dict[str, Floats]:
-    """The other clocks of each sample's device, read in the same round: next to it in time, with the same sysUpTime."""
-    found = {name: np.full(len(at), np.nan) for name in CLOCKS}
-    clocks = clocks.take(np.isin(clocks.keys["device"].astype(str), names))
-    if len(clocks) == 0:
-        return found
-    theirs = np.searchsorted(names, clocks.keys["device"].astype(str))
-    origin, span = _span(at, clocks.at)
-    place = np.searchsorted(_order(theirs, clocks.at, origin, span), _order(device, at, origin, span))
-    known, told = _numbers(clocks.fields["uptime_cs"]), {name: _numbers(clocks.fields[name]) for name in CLOCKS}
-    for beside in (np.minimum(place, len(clocks) - 1), np.maximum(place - 1, 0)):
-        same = (theirs[beside] == device) & (known[beside] == uptime)
-        for name, column in found.items():
-            column[same] = told[name][beside[same]]
-    return found
-
-
-def _order(device: Ints, at: Instants, origin: np.datetime64, span: int) -> Ints:
-    """Numbers that sort by device, then time."""
-    return device * span + (at - origin).astype(np.int64)
-
-
-def _span(*times: Instants) -> tuple[np.datetime64, int]:
-    """The earliest time, and more microseconds than lie between it and the latest."""
-    first, last = min(at.min() for at in times), max(at.max() for at in times)
-    return first, int((last - first).astype(np.int64)) + 1
+    return [Port(str(devices[row]), str(interfaces[row])) for row in numbered(block)[0]]
 
 
 def _means(octets: SeriesRates, count: int, since: np.datetime64) -> Floats:
