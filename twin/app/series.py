@@ -13,12 +13,11 @@ from twin.vocab.blocks import Block
 from twin.vocab.counters import LONGEST_CACHE_S, Floats, Mask, Samples
 from twin.vocab.forecast import SeriesKey
 from twin.vocab.rates import Rates, Reason, SeriesRates, octet_rates
-from twin.vocab.sampling import CLOCKS, WITH_COUNTERS, numbered, samples_of, some_devices
+from twin.vocab.sampling import CLOCKS, LONGEST_GAP_S, WITH_COUNTERS, numbered, samples_of, some_devices
 from twin.vocab.snapshot import Port
 from twin.vocab.time import FIVE_MINUTES, Instants, instant, to_datetime
 
 COUNTERS = {"in_bps": "in_octets", "out_bps": "out_octets"}
-LONGEST_GAP_S = 3600.0
 NO_COUNTER, ONE_SAMPLE, COPIED = "no counter", "one sample", "copied"
 
 

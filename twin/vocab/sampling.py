@@ -14,6 +14,8 @@ from twin.vocab.time import Instants
 Texts = npt.NDArray[np.str_]
 WITH_COUNTERS = ("counter_bits", "speed_bps", "oper_status", "index", "uptime_cs", "discontinuity_cs")
 CLOCKS = ("host_uptime_cs", "engine_boots", "engine_time_s")
+LONGEST_GAP_S = 3600.0
+"""Between samples further apart no rate is known."""
 ROWS_AT_ONCE = 500_000
 
 
