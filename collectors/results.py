@@ -22,7 +22,7 @@ class Polled:
     ``requests`` and ``retries``: messages it took, counted where the engine counts. ``at``: when asking began (UTC).
 
     ``observed`` is None in fast rounds. ``documents``: by name, ``config`` is the running configuration as sent
-    (secrets included: hash them before they are stored).
+    (secrets included: hash them before they are stored), ``routes`` the routing table.
     """
 
     device: str

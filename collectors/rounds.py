@@ -250,7 +250,7 @@ class Poller:
             "snmp",
             blocks,
             decoded.observed,
-            {},
+            decoded.documents,
             0.0,
             reading.values,
             flags,

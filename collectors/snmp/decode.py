@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 from collectors.snmp.addresses import addresses, has_strange_netmask
@@ -11,6 +11,7 @@ from collectors.snmp.bundles import bundles
 from collectors.snmp.hardware import device_block, hardware_blocks
 from collectors.snmp.interfaces import Interfaces, interface_block, interfaces_of
 from collectors.snmp.lldp import Heard, neighbors
+from collectors.snmp.route_table import route_table
 from collectors.snmp.routing import bgp_observed, ospf_observed, routes, routing_blocks
 from collectors.snmp.rows import Cut, Reading
 from collectors.snmp.wire import dotted
@@ -22,11 +23,14 @@ _LINK_SUBJECTS = frozenset({"interface", "address", "lldp_local", "lldp_remote",
 
 @dataclass(frozen=True)
 class Decoded:
-    """Samples, the device as observed (None if that was not wanted), and what was left out and why."""
+    """Samples, the device as observed (None if that was not wanted), what was left out and why, and documents:
+    ``routes``, the routing table.
+    """
 
     blocks: tuple[Block, ...]
     observed: ObservedDevice | None
     flags: tuple[str, ...]
+    documents: Mapping[str, str] = field(default_factory=dict)
 
 
 def decode(device: str, reading: Reading, *, observe: bool = True) -> Decoded:
@@ -41,7 +45,9 @@ def decode(device: str, reading: Reading, *, observe: bool = True) -> Decoded:
     told = tuple(f"{LINKS_MAY_LACK}: {flag.text}" if flag.about_links else flag.text for flag in flags)
     seen = replace(_observed(device, interfaces, reading), lldp=heard.neighbors) if observe else None
     kept = seen and replace(seen, flags=(*told, *_renamed(interfaces)))
-    return Decoded(tuple(blocks), kept, tuple(flag.text for flag in flags))
+    table = route_table(reading) if observe else None
+    documents = {} if table is None else {"routes": table}
+    return Decoded(tuple(blocks), kept, tuple(flag.text for flag in flags), documents)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,17 @@ def test_the_running_configuration_of_every_router_is_a_document(lab: Lab, polle
         assert all(f"<name>{wire.name}</name>" in documents[name]["config"] for wire in router.wires)
 
 
+def test_the_routing_table_of_every_router_is_a_document(lab: Lab, polled: Round) -> None:
+    """Beside FRR's own: every network it installed, by next hops it chose (net-snmp tells one of several)."""
+    for name, rib in lab.rib().items():
+        told = [line.split() for line in polled.documents()[name]["routes"].splitlines()]
+        hops = {words[0]: words[2] for words in told if words[1] == "via"}
+        for network, routes in rib.items():
+            chosen = {hop["ip"] for r in routes if r.get("installed") for hop in r["nexthops"] if "ip" in hop}
+            assert not chosen or hops[network] in chosen
+        assert hops.keys() & rib.keys()
+
+
 def test_discovery_finds_every_router_from_one_seed(lab: Lab, profiles: ProfileSet) -> None:
     seed = lab_device(lab.access()[0], v3=False)
     assert seed.snmp is not None

@@ -79,6 +79,44 @@ def test_a_large_routing_table_is_counted_and_not_walked(
     assert decoded.observed
     assert decoded.observed.routes == {"all": 900_000}
     assert (1, 3, 6, 1, 2, 1, 4, 24, 4, 1, 7) not in agent.asked
+    assert decoded.documents == {}
+
+
+CIDR, INET = (1, 3, 6, 1, 2, 1, 4, 24, 4, 1, 7), (1, 3, 6, 1, 2, 1, 4, 24, 7, 1, 9)
+COUNT_OF_CIDR = (1, 3, 6, 1, 2, 1, 4, 24, 3, 0)
+
+
+def test_the_routing_table_is_a_document_in_order(
+    profiles: ProfileSet, v2c: SnmpAccess, canned_agent: Callable[[Table], Any], everything: Table
+) -> None:
+    direct = {(*CIDR, 10, 0, 0, 0, 255, 255, 255, 252, 0, 0, 0, 0, 0): 2, COUNT_OF_CIDR: 4}
+    text = read(canned_agent(everything | direct), profiles, v2c).documents["routes"]
+    assert text.splitlines() == [
+        "10.0.0.0/30 direct local",
+        "10.1.0.0/16 via 10.0.0.2 ospf",
+        "10.2.0.0/16 via 10.0.0.2 ospf",
+        "10.3.0.0/16 via 10.0.0.2 bgp",
+    ]
+    assert read(canned_agent(everything), profiles, v2c, "fast").documents == {}
+
+
+def test_the_newer_routing_table_has_both_families(
+    profiles: ProfileSet, v2c: SnmpAccess, canned_agent: Callable[[Table], Any], everything: Table
+) -> None:
+    older = {oid: value for oid, value in everything.items() if oid[:9] != CIDR[:9] and oid != COUNT_OF_CIDR}
+    six = (0x20, 1, 0xD, 0xB8, *(0,) * 12)
+    newer = {
+        (*INET, 1, 4, 10, 9, 0, 0, 16, 2, 0, 0, 1, 4, 10, 0, 0, 2): 14,
+        (*INET, 2, 16, *six, 32, 2, 0, 0, 2, 16, *six[:15], 1): 13,
+        (*INET, 1, 4, 10, 8, 0, 0, 30, 2, 0, 0, 0, 0): 2,
+        (*INET, 1, 4, 10, 7, 0, 0, 99, 2, 0, 0, 0, 0): 2,  # no such length
+    }
+    text = read(canned_agent(older | newer), profiles, v2c).documents["routes"]
+    assert text.splitlines() == [
+        "10.8.0.0/30 direct local",
+        "10.9.0.0/16 via 10.0.0.2 bgp",
+        "2001:db8::/32 via 2001:db8::1 ospf",
+    ]
 
 
 def test_a_sample_carries_the_time_of_its_response_and_sysuptime(
