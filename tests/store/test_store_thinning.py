@@ -1,0 +1,157 @@
+"""The job that fills the tiers: when hours are due, late data, and being cut off anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from deltalake import DeltaTable
+
+from twin.store import Store, StoreError, open_delta
+from twin.store.place import LocalPlace
+from twin.store.thinning import Thinning, not_thinned_since
+from twin.vocab.blocks import Block
+from twin.vocab.time import instant
+
+START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+FOREVER = (np.datetime64("1970-01-01", "us"), np.datetime64("2200-01-01", "us"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_delta(tmp_path / "s") as opened:
+        yield opened
+
+
+def hours(number: float) -> datetime:
+    return START + timedelta(hours=number)
+
+
+def sampled(store: Store, *minutes: int, device: str = "r1", octets: int = 6000) -> None:
+    rows = [
+        {"device": device, "interface": "eth0", "at": instant(START + timedelta(minutes=m)),
+         "in_octets": 10**6 + octets * m,
+         "counter_bits": 64, "uptime_cs": 6000 * (m + 10000)}
+        for m in minutes
+    ]  # fmt: skip
+    store.write([Block.from_rows("interface", rows)])
+
+
+def kept(store: Store, tier: str = "1h", device: str = "r1") -> dict[datetime, tuple[Any, Any]]:
+    """Bucket -> (mean, known seconds)."""
+    found = store.range(f"interface_{tier}", {"device": device}, *FOREVER).rows()
+    return {
+        row["at"].item().replace(tzinfo=UTC): (row.get("in_octets_mean"), row["in_octets_known_s"]) for row in found
+    }
+
+
+def stored(store: Store) -> dict[str, int]:
+    return {k.kind: k.rows for k in store.health().kinds}
+
+
+def thin(store: Store, path: Path, now: datetime, **how: Any) -> int:
+    return Thinning(store, LocalPlace(path / "s"), **how)("interface", now)
+
+
+def test_an_hour_is_thinned_once_it_is_over_and_settled(store: Store, tmp_path: Path) -> None:
+    sampled(store, *range(-1, 70))
+    assert thin(store, tmp_path, hours(1.2)) == 2  # of the minute before ten
+    assert kept(store) == {hours(-1): (100.0, 60.0)}
+    assert not_thinned_since(LocalPlace(tmp_path / "s"), "interface") == START
+    assert thin(store, tmp_path, hours(1.25)) == 13
+    assert kept(store)[START] == (100.0, 3600.0)
+    assert len(kept(store, "5m")) == 13
+    assert thin(store, tmp_path, hours(1.25)) == 0
+    assert stored(store)["interface_1h"] == 2
+
+
+def test_late_data_land_in_their_buckets(store: Store, tmp_path: Path) -> None:
+    """A second device's day-old samples arrive; the first one's hour is not disturbed."""
+    sampled(store, *range(61))
+    thin(store, tmp_path, hours(2))
+    sampled(store, *range(61), device="r2", octets=600)
+    thin(store, tmp_path, hours(26))
+    assert kept(store)[START] == (100.0, 3600.0)
+    assert kept(store, device="r2")[START] == (10.0, 3600.0)
+
+
+def test_a_gap_filled_later_is_known_later(store: Store, tmp_path: Path) -> None:
+    sampled(store, *range(30))
+    thin(store, tmp_path, hours(2))
+    assert kept(store)[START] == (100.0, 29 * 60.0)
+    sampled(store, *range(30, 61))
+    thin(store, tmp_path, hours(3))
+    assert kept(store)[START] == (100.0, 3600.0)
+
+
+def test_slow_polling_reaches_back(store: Store, tmp_path: Path) -> None:
+    """With a poll each 40 minutes the end of an hour is known well after it was waited for."""
+    sampled(store, 0, 40)
+    thin(store, tmp_path, hours(1.3))
+    assert kept(store)[START] == (100.0, 2400.0)
+    sampled(store, 80)
+    thin(store, tmp_path, hours(2.3))
+    assert thin(store, tmp_path, hours(2.4)) > 0
+    assert kept(store)[START] == (100.0, 3600.0)
+    assert thin(store, tmp_path, hours(2.5)) == 0
+
+
+class _CutOffError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("when", range(4))
+def test_a_run_cut_off_anywhere_is_gone_through_once(store: Store, tmp_path: Path, when: int) -> None:
+    """Hours 0 to 20 in four pieces: cut off after each one's rows are written and before that is noted."""
+    for hour in range(20):
+        sampled(store, *range(60 * hour, 60 * hour + 60))
+    calls = 0
+
+    def cut(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > when:
+            raise _CutOffError
+
+    with pytest.raises(_CutOffError):
+        thin(store, tmp_path, hours(30), progress=cut)
+    assert not_thinned_since(LocalPlace(tmp_path / "s"), "interface") == START
+    thin(store, tmp_path, hours(30))
+    assert stored(store)["interface_1h"] == 20
+    assert stored(store)["interface_5m"] == 240
+    assert {known for _, known in kept(store).values()} == {3600.0, 3540.0}
+    assert not_thinned_since(LocalPlace(tmp_path / "s"), "interface") is None
+
+
+def test_stopping_leaves_the_rest_for_the_next_run(store: Store, tmp_path: Path) -> None:
+    for hour in range(20):
+        sampled(store, *range(60 * hour, 60 * hour + 60))
+    answers = iter([False, True])
+    assert thin(store, tmp_path, hours(30), stop=lambda: next(answers)) == 6 * 13
+    thin(store, tmp_path, hours(30))
+    assert stored(store)["interface_1h"] == 20
+
+
+def test_what_was_added_before_the_log_begins_is_thinned_all_the_same(store: Store, tmp_path: Path) -> None:
+    sampled(store, *range(61))
+    sampled(store, *range(60, 121))
+    table = tmp_path / "s" / "interface"
+    DeltaTable(table).create_checkpoint()
+    for entry in sorted((table / "_delta_log").glob("*.json"))[:2]:
+        entry.unlink()
+    thin(store, tmp_path, hours(3))
+    assert [known for _, known in kept(store).values()] == [3600.0, 3600.0]
+
+
+def test_a_damaged_note_is_named(store: Store, tmp_path: Path) -> None:
+    sampled(store, *range(61))
+    thin(store, tmp_path, hours(3))
+    (tmp_path / "s" / "thinning" / "interface.json").write_text("{")
+    with pytest.raises(StoreError, match=r"thinning/interface\.json is damaged"):
+        thin(store, tmp_path, hours(3))
+    (tmp_path / "s" / "thinning" / "interface.json").unlink()
+    assert thin(store, tmp_path, hours(3)) > 0
