@@ -1,4 +1,4 @@
-"""Both engines behind one fixture: Delta Lake in a folder of its own, InfluxDB on a real influxd of its own."""
+"""Both engines behind one fixture: read from the local store, and from a real influxd it is shipped to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from twin.store import Store, open_delta, open_influx
+from twin.store import InfluxServer, Outbox, Store, open_delta, open_shipped
+from twin.store.influx_setup import set_up
+from twin.store.place import LocalPlace
 from twin.vocab.inventory import Secret
 
 _NUMBER = count()
@@ -43,7 +45,16 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
             yield lambda: opened.enter_context(open_delta(tmp_path / f"store{next(_NUMBER)}"))
         else:
             url, token = request.getfixturevalue("influx_server")
-            yield lambda: opened.enter_context(open_influx(url, f"test{next(_NUMBER)}", token))
+
+            def read_there() -> Store:
+                server = InfluxServer(url, f"test{next(_NUMBER)}", token)
+                set_up(server, {})
+                outbox = Outbox(LocalPlace(tmp_path / server.database), tmp_path / "shipping", server.database)
+                return opened.enter_context(
+                    open_shipped(open_delta(outbox.place), outbox, server, quota=10**9, read_there=True)
+                )
+
+            yield read_there
 
 
 @pytest.fixture

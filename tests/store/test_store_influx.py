@@ -1,85 +1,39 @@
-"""InfluxDB going wrong: a server that is busy, away, refuses or answers nonsense; and the real one's refusals."""
+"""Reading from InfluxDB: strange answers, addresses and tokens; a server that is away; the real one's refusals."""
 
 from __future__ import annotations
 
-import gzip
 import json
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 
-from twin.store import Store, StoreError, open_influx
+from tests.store.scripted import Server, serving
+from twin.store import InfluxServer, Outbox, Store, StoreError, open_delta, open_shipped
+from twin.store.influx_setup import set_up
+from twin.store.place import LocalPlace
 from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
 from twin.vocab.inventory import Secret
 
 T0 = np.datetime64("2026-11-23T12:00:00", "us")
-DATABASES = {"results": [{"series": [{"columns": ["name"], "values": [["twin"]]}]}]}
-HANG, CUT = 1, 2
-
-
-@dataclass
-class Server:
-    """Answers writes by a script (then 204) and keeps what it took."""
-
-    url: str = ""
-    script: list[int] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    requests: int = 0
-    authorization: set[str | None] = field(default_factory=set)
-    query: tuple[int, bytes] = (200, json.dumps(DATABASES).encode())
+NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    scripted = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-            """Say nothing."""
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            scripted.authorization.add(self.headers.get("Authorization"))
-            if self.path.startswith("/query"):
-                self.reply(*scripted.query)
-                return
-            scripted.requests += 1
-            status = scripted.script.pop(0) if scripted.script else 204
-            if status == HANG:
-                time.sleep(0.5)
-            elif status == 204:
-                text = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-                scripted.lines += text.decode().splitlines()
-            if status not in (HANG, CUT):
-                self.reply(status, b"" if status == 204 else b'{"error": "because I say so"}')
-
-        def reply(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Retry-After", "0.2")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    scripted.url = f"http://127.0.0.1:{http.server_port}"
-    Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield scripted
-    http.shutdown()
-    http.server_close()
+    with serving() as scripted:
+        yield scripted
 
 
-def connect(server: Server, deadline: float = 1.0) -> Store:
-    timeout = timedelta(seconds=0.3)
-    return open_influx(server.url, "twin", Secret("n:p"), timeout=timeout, deadline=timedelta(seconds=deadline))
+def connect(folder: Path, url: str, token: Secret | None = None, database: str = "twin") -> Store:
+    there = InfluxServer(url, database, token, timeout=timedelta(seconds=2))
+    outbox = Outbox(LocalPlace(folder), folder.parent / "shipping", "there")
+    return open_shipped(open_delta(folder), outbox, there, quota=10**9, read_there=True)
 
 
 def samples(count: int) -> Block:
@@ -87,74 +41,53 @@ def samples(count: int) -> Block:
     return Block.from_rows("route_summary", [{"device": "r1", "protocol": "ospf", "at": t, "routes": 1} for t in at])
 
 
-@pytest.mark.parametrize("script", [[429], [503, 500], [HANG], [CUT], [408, CUT, 429]])
-def test_a_busy_server_is_asked_again(server: Server, script: list[int]) -> None:
-    server.script = list(script)
-    with connect(server, deadline=5) as store:
+def test_a_server_that_is_away_takes_no_part_in_writing(tmp_path: Path) -> None:
+    with connect(tmp_path / "store", NOWHERE) as store:
         store.write([samples(3)])
-    assert (len(server.lines), server.requests) == (3, len(script) + 1)
+    with open_delta(tmp_path / "store") as local:
+        assert len(local.latest("route_summary")) == 1
 
 
-def test_the_pause_the_server_asks_for_is_kept(server: Server) -> None:
-    server.script = [429]
-    with connect(server) as store:
-        begin = time.monotonic()
-        store.write([samples(1)])
-    assert time.monotonic() - begin >= 0.2
+def test_a_server_that_is_away_is_named_when_reading(tmp_path: Path) -> None:
+    with connect(tmp_path / "store", NOWHERE) as store, pytest.raises(StoreError, match=f"InfluxDB {NOWHERE}: "):
+        store.latest("poll")
 
 
-def test_after_the_deadline_the_error_names_what_was_not_written(server: Server) -> None:
-    server.script = [204, *[503] * 100]
-    with connect(server) as store, pytest.raises(StoreError) as complaint:
-        store.write([samples(12_000)])
-    assert len(server.lines) == 5000
-    assert server.requests < 10
-    assert str(complaint.value) == (
-        f"InfluxDB {server.url}: because I say so; not written: 7000 of route_summary"
-        " (2026-11-23T13:23:20.000000 to 2026-11-23T15:19:59.000000 UTC)"
-    )
-
-
-@pytest.mark.parametrize(("status", "said"), [
-    (400, "because I say so"), (401, "refuses the token"), (403, "refuses the token"), (404, "does not know"),
-])  # fmt: skip
-def test_a_refusal_is_not_tried_again(server: Server, status: int, said: str) -> None:
-    server.script = [status]
-    with connect(server) as store, pytest.raises(StoreError, match=f"{said}.*not written: 1 of route_summary"):
-        store.write([samples(1)])
-    assert server.requests == 1
-
-
-def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(StoreError, match=r"InfluxDB http://127\.0\.0\.1:9: "):
-        open_influx("http://127.0.0.1:9", "twin", timeout=timedelta(seconds=0.5))
+def test_documents_are_read_without_the_server(tmp_path: Path) -> None:
+    document = {"device": "r1", "record": "config", "content": "hostname r1", "at": T0}
+    with connect(tmp_path / "store", NOWHERE) as store:
+        store.write([Block.from_rows("record", [document])])
+        assert store.latest("record", {"device": "r1"}).rows()[0]["content"] == "hostname r1"
 
 
 @pytest.mark.parametrize("answer", [
     (200, b"<html>"), (200, b'{"results": [{"error": "no"}]}'), (502, b"Bad Gateway"), (401, b"{}"),
+    (200, b'{"results": [{"error": "two\\nlines\\u001b[31m"}]}'), (200, b"[1]"),
 ])  # fmt: skip
-def test_a_strange_answer_is_one_clear_line(server: Server, answer: tuple[int, bytes]) -> None:
-    with connect(server) as store:
-        server.query = answer
-        with pytest.raises(StoreError, match=f"^InfluxDB {server.url}: ") as complaint:
-            store.latest("poll")
-    assert "\n" not in str(complaint.value)
+def test_a_strange_answer_is_one_clear_line(server: Server, tmp_path: Path, answer: tuple[int, bytes]) -> None:
+    server.query = answer
+    named = pytest.raises(StoreError, match=f"^InfluxDB {server.url}: ")
+    with connect(tmp_path / "store", server.url) as store, named as complaint:
+        store.latest("poll")
+    assert str(complaint.value).isprintable()
 
 
-def test_without_a_token_none_is_sent(server: Server) -> None:
-    open_influx(server.url, "twin").close()
+def test_without_a_token_none_is_sent(server: Server, tmp_path: Path) -> None:
+    server.query = (200, json.dumps({"results": [{}]}).encode())
+    with connect(tmp_path / "store", server.url) as store:
+        store.latest("poll")
     assert server.authorization == {None}
 
 
 @pytest.mark.parametrize("url", ["localhost:8086", "ftp://host", "", "http://"])
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError, match="no address"):
-        open_influx(url, "twin")
+        connect(tmp_path / "store", url)
 
 
-def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
+def test_a_password_in_the_address_is_refused_and_not_shown(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="as the token") as complaint:
-        open_influx("http://admin:hunter2@localhost:8086", "twin")
+        connect(tmp_path / "store", "http://admin:hunter2@localhost:8086")
     assert "hunter2" not in str(complaint.value)
 
 
@@ -162,10 +95,11 @@ def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
 
 
 @pytest.mark.influx
-def test_a_wrong_token_is_named_and_not_shown(influx_server: tuple[str, Secret]) -> None:
+def test_a_wrong_token_is_named_and_not_shown(influx_server: tuple[str, Secret], tmp_path: Path) -> None:
     url, _ = influx_server
-    with pytest.raises(StoreError, match="refuses the token") as complaint:
-        open_influx(url, "wrong", Secret("nettwin:hunter2"))
+    named = pytest.raises(StoreError, match="refuses the token")
+    with connect(tmp_path / "store", url, Secret("nettwin:hunter2")) as store, named as complaint:
+        store.latest("poll")
     assert "hunter2" not in str(complaint.value)
 
 
@@ -175,13 +109,24 @@ def test_a_user_who_may_not_make_the_database_is_told_so(influx_server: tuple[st
     make_user = urlencode({"q": "CREATE USER guest WITH PASSWORD 'g'"}).encode()
     urlopen(Request(f"{url}/query", make_user, {"Authorization": f"Token {token.reveal()}"})).close()
     with pytest.raises(StoreError, match="make database private there first"):
-        open_influx(url, "private", Secret("guest:g"))
+        set_up(InfluxServer(url, "private", Secret("guest:g")), {})
+
+
+@pytest.mark.influx
+def test_a_database_that_is_not_there_is_an_error_that_says_what_to_do(
+    influx_server: tuple[str, Secret], tmp_path: Path
+) -> None:
+    url, token = influx_server
+    named = pytest.raises(StoreError, match="database not found: nobody_made_it; make it with nettwin store init")
+    with connect(tmp_path / "store", url, token, "nobody_made_it") as store, named:
+        store.latest("poll")
 
 
 @pytest.mark.influx
 @pytest.mark.parametrize("name", ["with space", 'with "quotes"', "ünï"])
-def test_a_database_may_have_an_unusual_name(influx_server: tuple[str, Secret], name: str) -> None:
+def test_a_database_may_have_an_unusual_name(influx_server: tuple[str, Secret], tmp_path: Path, name: str) -> None:
     url, token = influx_server
-    with open_influx(url, name, token) as store:
+    set_up(InfluxServer(url, name, token), {})
+    with connect(tmp_path / "store", url, token, name) as store:
         store.write([samples(2)])
         assert len(store.latest("route_summary")) == 1

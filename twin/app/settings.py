@@ -12,15 +12,18 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from twin.vocab.files import STRICT, Duration, read_yaml
+from twin.vocab.files import STRICT, Duration, Size, read_yaml
 from twin.vocab.inventory import Priority
 
 SETTINGS_VARIABLE = "NETTWIN_SETTINGS"
+DATABASE_NAME = r"^[^/\x00-\x1f\x7f-\x9f]+$"
+REMOTE_NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
 DEVICE_NAME = r"^[^:\x00-\x1f\x7f-\x9f]+$"
 
 
@@ -30,6 +33,15 @@ def _zone(name: str) -> str:
     except (KeyError, ValueError, OSError):
         raise ValueError("not a time zone; write for example Europe/Berlin or UTC") from None
     return name
+
+
+def _server_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("no user or password in an address: refer to them as the token")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("no address of a server; write for example https://influx.example.net:8086")
+    return url
 
 
 def listen_address(text: str) -> str:
@@ -83,16 +95,30 @@ class Site:
 
 @dataclass(frozen=True, config=STRICT)
 class InfluxSettings:
-    """An InfluxDB server; for 1.x the token is ``user:password``."""
+    """An InfluxDB server that samples are shipped to; for 1.x the token is ``user:password``.
 
-    url: str
+    ``database``: a bucket in 2.x; tiers go to ``<database>_5m`` and ``<database>_1h``. ``organisation``: of 2.x.
+    ``name``: of its cursor and dead letters; under the same name shipping goes on where it was. ``timeout``: of one
+    request. ``quota``: how much may wait to be shipped before nothing more is stored. ``dead_letters``: how large the
+    file of refused lines may grow.
+    """
+
+    url: Annotated[str, AfterValidator(_server_address)]
     token: SecretReference
-    database: str = "nettwin"
+    database: Annotated[str, Field(pattern=DATABASE_NAME)] = "nettwin"
+    organisation: str = "-"
+    name: Annotated[str, Field(pattern=REMOTE_NAME)] = "influxdb"
+    timeout: Duration = timedelta(seconds=30)
+    quota: Size = 10_000_000_000
+    dead_letters: Size = 100_000_000
 
 
 @dataclass(frozen=True, config=STRICT)
 class StoreSettings:
-    """Where samples go: ``delta`` (embedded, in the data folder) or ``influxdb``."""
+    """Samples are stored in the data folder; with a section ``influxdb`` they are shipped there as well.
+
+    ``engine``: which of them answers reads.
+    """
 
     engine: Literal["delta", "influxdb"] = "delta"
     influxdb: InfluxSettings | None = None

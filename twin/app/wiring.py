@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from collectors.pace import Policer
 from collectors.profiles import ProfileSet, load_profiles
@@ -27,12 +28,16 @@ from twin.app.inventory import resolve_secret
 from twin.app.settings import Settings, TrapSettings, host_and_port, packaged_configs
 from twin.app.trapping import InterfaceNames, engine_identity
 from twin.net.facts import LinkFactsTable
-from twin.store import Reader, State, Store, open_delta, open_influx
+from twin.store import InfluxServer, Outbox, Reader, State, Store, open_delta, open_shipped, open_shipper
 from twin.store.place import LocalPlace, Place
 from twin.vocab.errors import UsageError
 from twin.vocab.files import read_yaml
-from twin.vocab.inventory import Device, Secret
+from twin.vocab.inventory import Device
 from twin.whatif.policies import Policies
+
+if TYPE_CHECKING:
+    from twin.store.influx_setup import ServerSetup
+    from twin.store.shipper import Shipper
 
 NETCONF_THREADS = 16
 SPARE_FILES = 512  # open beside the sockets of devices: the store, NETCONF, traps
@@ -59,13 +64,12 @@ def store_of(settings: Settings) -> Store:
         UsageError, MissingSecretError: the settings can't be followed.
         StoreError: the engine refuses or can't be reached.
     """
-    chosen = settings.file.store
-    if chosen.engine == "delta":
-        return open_delta(place_of(settings))
-    if chosen.influxdb is None:
-        raise UsageError(f"{settings.path}: engine influxdb without its section")
-    data_of(settings)
-    return open_influx(chosen.influxdb.url, chosen.influxdb.database, influx_token(settings))
+    local, server = open_delta(place_of(settings)), influx_server(settings)
+    section = settings.file.store.influxdb
+    if server is None or section is None:
+        return local
+    there = settings.file.store.engine == "influxdb"
+    return open_shipped(local, outbox_of(settings, section.name), server, quota=section.quota, read_there=there)
 
 
 def place_of(settings: Settings) -> Place:
@@ -73,16 +77,49 @@ def place_of(settings: Settings) -> Place:
     return LocalPlace(data_of(settings) / "store")
 
 
-def influx_token(settings: Settings) -> Secret | None:
-    """The token of the InfluxDB section; None without that section.
+def outbox_of(settings: Settings, remote: str) -> Outbox:
+    """What waits in the settings' store for a remote of that name."""
+    return Outbox(place_of(settings), data_of(settings) / "shipping", remote)
+
+
+def influx_server(settings: Settings) -> InfluxServer | None:
+    """The InfluxDB that samples are shipped to; None without that section.
 
     Raises:
-        MissingSecretError: it is not where the settings say.
+        MissingSecretError: the token is not where the settings say.
     """
     section = settings.file.store.influxdb
     if section is None:
         return None
-    return resolve_secret(section.token, settings.path.parent, needed_by=f"{settings.path}: store.influxdb.token")
+    needed_by = f"{settings.path}: store.influxdb.token"
+    token = resolve_secret(section.token, settings.path.parent, needed_by=needed_by)
+    return InfluxServer(section.url, section.database, token, section.organisation, section.timeout)
+
+
+def set_up_server(settings: Settings) -> ServerSetup | None:
+    """Make or check what the settings' InfluxDB must have; None without that section.
+
+    Raises:
+        UsageError, MissingSecretError: the settings can't be followed.
+        StoreError: the server can't be reached or refuses.
+    """
+    if (server := influx_server(settings)) is None:
+        return None
+    from twin.store.influx_setup import set_up
+
+    return set_up(server, {})
+
+
+def shipper_of(settings: Settings) -> Shipper | None:
+    """What ships to the settings' InfluxDB; None without that section.
+
+    Raises:
+        UsageError, MissingSecretError: the settings can't be followed.
+    """
+    server, section = influx_server(settings), settings.file.store.influxdb
+    if server is None or section is None:
+        return None
+    return open_shipper(outbox_of(settings, section.name), server, dead_letter_bytes=section.dead_letters)
 
 
 def state_of(settings: Settings) -> State:

@@ -1,14 +1,16 @@
 """Samples, records and small state that outlive the process.
 
-``open_delta`` (embedded, no server) and ``open_influx`` give the same ``Store``; ``State`` keeps the ledger and the
-jobs; ``put_records``, ``latest_records`` and ``record_history`` keep versioned documents in a Store.
+``open_delta`` gives the embedded ``Store``; ``open_shipped`` the same, whose rows an ``open_shipper`` sends to an
+InfluxDB. ``State`` keeps the ledger and the jobs; ``put_records``, ``latest_records`` and ``record_history`` keep
+versioned documents in a Store.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from twin.store.outbox import Outbox
 from twin.store.place import LocalPlace, Place
 from twin.store.protocols import (
     Batch,
@@ -36,17 +38,22 @@ from twin.store.records import (
     record_history,
     stored_records,
 )
+from twin.store.server import InfluxServer
 from twin.store.state import State
-from twin.vocab.inventory import Secret
+
+if TYPE_CHECKING:
+    from twin.store.shipper import Shipper
 
 __all__ = [
     "Batch",
     "DamagedRecordError",
     "Document",
     "Health",
+    "InfluxServer",
     "KindHealth",
     "Maintained",
     "Match",
+    "Outbox",
     "Reader",
     "RecordEntry",
     "RecordVersion",
@@ -58,7 +65,8 @@ __all__ = [
     "Writer",
     "latest_records",
     "open_delta",
-    "open_influx",
+    "open_shipped",
+    "open_shipper",
     "put_record",
     "put_records",
     "record_at",
@@ -80,26 +88,34 @@ def open_delta(where: Path | Place) -> Store:
     return DeltaStore(LocalPlace(where) if isinstance(where, Path) else where)
 
 
-def open_influx(
-    url: str,
-    database: str,
-    token: Secret | None = None,
-    *,
-    organisation: str = "-",
-    timeout: timedelta = timedelta(seconds=10),
-    deadline: timedelta = timedelta(seconds=30),
-) -> Store:
-    """A store in InfluxDB; the database is made where the server permits it.
+def open_shipped(local: Store, outbox: Outbox, server: InfluxServer, *, quota: int, read_there: bool) -> Store:
+    """A local store whose rows also go to an InfluxDB. The server need not be there.
 
     Args:
-        token: a token, or ``user:password`` for 1.x.
-        timeout: of one request.
-        deadline: how long one ``write`` keeps trying a server that is busy or away.
+        local: the store of ``outbox``; closed with this one.
+        quota: how many bytes of what is not shipped yet may wait before ``write`` refuses.
+        read_there: whether reads are answered by the server.
 
     Raises:
-        UsageError: ``url`` is not an http(s) address.
-        StoreError: the server can't be reached, refuses the token, or has no such database and makes none.
+        UsageError: the server's address is none.
+        StoreError: the local store can't be read or written.
     """
-    from twin.store.influx import InfluxStore  # noqa: PLC0415 - as above
+    from twin.store.shipped import ShippedStore  # noqa: PLC0415 - as above
 
-    return InfluxStore(url, database, token, organisation=organisation, timeout=timeout, deadline=deadline)
+    return ShippedStore(local, outbox, server, quota=quota, read_there=read_there)
+
+
+def open_shipper(outbox: Outbox, server: InfluxServer, *, dead_letter_bytes: int) -> Shipper:
+    """What sends the store of ``outbox`` to the server: ``run`` it for ever, or ``ship`` what waits.
+
+    Args:
+        dead_letter_bytes: how large the file of refused lines may grow before all is held.
+
+    Raises:
+        UsageError: the server's address is none.
+    """
+    from twin.store.influx_connection import InfluxConnection  # noqa: PLC0415 - as above
+    from twin.store.shipper import ShipLimits, Shipper  # noqa: PLC0415 - as above
+
+    limits = ShipLimits(dead_letter_bytes=dead_letter_bytes)
+    return Shipper(outbox, InfluxConnection(server), server.database, limits=limits)

@@ -31,6 +31,12 @@ _TAG_UNCARRIED = re.compile(r"[\\%\x00-\x1f\x7f]")
 _EMPTY_TAG = "%"
 
 
+def database_of(kind: str, database: str) -> str:
+    """Where a kind's measurement is: tiers have databases of their own, with their own retention."""
+    tier = KINDS[kind].tier
+    return f"{database}_{tier}" if tier else database
+
+
 def to_lines(block: Block) -> list[str]:
     """One line a row, time in microseconds; unmeasured fields are left out. Each row must hold a value."""
     keys = KINDS[block.kind].keys

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from twin.vocab.errors import InputError, Place, UsageError
 from twin.vocab.time import parse_duration
+from twin.vocab.units import size_of
 
 T = TypeVar("T")
 STRICT = ConfigDict(extra="forbid", str_strip_whitespace=True)
@@ -34,6 +35,9 @@ def _duration(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 """A field written as 10s, 5m, 1h30m, 7d."""
+
+Size = Annotated[int, BeforeValidator(size_of)]
+"""A field in bytes, written as 500MB, 10GB."""
 
 
 def read_yaml(path: Path, kind: type[T]) -> T:

@@ -64,14 +64,14 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to put them; made if
 def check(settings: SettingsOption = None) -> None:
     """Read every settings file and say whether it holds, without touching a device."""
     from collectors.lint import lint
-    from twin.app.wiring import influx_token, link_facts_of, names_of, policies_of, profiles_folder, profiles_of
+    from twin.app.wiring import influx_server, link_facts_of, names_of, policies_of, profiles_folder, profiles_of
 
     chosen = settings_of(settings)
     from twin.app.inventory import load_devices
 
     devices = load_devices(chosen.at(chosen.file.devices))
     facts = link_facts_of(chosen)
-    influx_token(chosen)
+    influx_server(chosen)
     policies_of(chosen)
     names_of(chosen)
     for fault in lint(profiles_folder(chosen)):

@@ -51,15 +51,12 @@ def _store_section(settings: Path | None) -> dict[str, Any]:
     if settings is None:
         return {"engine": "delta"}
     chosen = load_settings(settings)
-    section: dict[str, Any] = to_plain(chosen.file.store)
-    if section["influxdb"] is None:
-        del section["influxdb"]
-        return section
-    token = chosen.file.store.influxdb
-    if token is None:
-        raise UsageError(f"{settings}: engine influxdb without its section")
-    reference = token.token
+    server = chosen.file.store.influxdb
+    if server is None:
+        return {"engine": chosen.file.store.engine}
+    reference = server.token
     if reference.file is not None:
         reference = dataclasses.replace(reference, file=str(chosen.at(reference.file)))
-    section["influxdb"]["token"] = {k: v for k, v in to_plain(reference).items() if v is not None}
-    return section
+    token = {k: v for k, v in to_plain(reference).items() if v is not None}
+    named = {"url": server.url, "database": server.database, "organisation": server.organisation, "token": token}
+    return {"engine": chosen.file.store.engine, "influxdb": named}

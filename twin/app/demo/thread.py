@@ -21,7 +21,7 @@ from twin.app.score import Score, link_name, score
 from twin.app.series import window_rates
 from twin.app.settings import Settings
 from twin.app.transferring import marks_of
-from twin.app.wiring import registry_of, state_of, store_of
+from twin.app.wiring import registry_of, set_up_server, state_of, store_of
 from twin.lab.spec import LabFile
 from twin.store import Store
 from twin.store.transfer import ImportPlan, import_file
@@ -103,7 +103,9 @@ def run(plan: Plan, network: Network, stage: Stage, say: Say) -> Outcome:
 
 def _opened(network: Network, stage: Stage) -> Settings:
     with stage("bringing the network up") as tell:
-        return network.open(tell)
+        settings = network.open(tell)
+    set_up_server(settings)
+    return settings
 
 
 def _discovered(network: Network, stage: Stage) -> int:

@@ -1,0 +1,129 @@
+"""Lines that a remote refuses for good, one JSON object each, kept until the operator has dealt with them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from twin.store.cursors import NOTHING
+from twin.store.outbox import Outbox
+from twin.store.place import LocalPlace, sync
+from twin.store.protocols import StoreError
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A line of line protocol, from which version of which kind, why it was refused and when (UTC, ISO 8601)."""
+
+    remote: str
+    kind: str
+    version: int
+    line: str
+    reason: str
+    time: str
+
+
+def dead_letter_file(outbox: Outbox) -> Path:
+    """Where a remote's dead letters are."""
+    return outbox.file(".dead.jsonl")
+
+
+def dead_letters(outbox: Outbox) -> Iterator[DeadLetter]:
+    """All of a remote, oldest first; a last one torn by a power cut is left out.
+
+    Raises:
+        StoreError: the file can't be read, or a line of it is no dead letter.
+    """
+    file = dead_letter_file(outbox)
+    try:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.endswith(b"\n"):
+                    yield _letter(file, number, line)
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        raise StoreError(f"{file}: {problem.strerror or problem}") from problem
+
+
+def _letter(file: Path, number: int, line: bytes) -> DeadLetter:
+    try:
+        return DeadLetter(**json.loads(line))
+    except (ValueError, TypeError) as problem:
+        raise StoreError(f"{file}:{number}: is no dead letter: {problem}") from problem
+
+
+def remove_dead_letters(outbox: Outbox, gone: Sequence[DeadLetter]) -> int:
+    """Take these out of the file; how many there were. Only for who holds the remote's lock."""
+    without = set(gone)
+    known = list(dead_letters(outbox))
+    kept = [letter for letter in known if letter not in without]
+    if len(kept) < len(known):
+        LocalPlace(outbox.folder).replace(dead_letter_file(outbox).name, "".join(map(_text, kept)).encode())
+    return len(known) - len(kept)
+
+
+class DeadLetterBox:
+    """Appends to a remote's file; what is there already is not put in again. Only for who holds the remote's lock."""
+
+    def __init__(self, outbox: Outbox, after: Mapping[str, int], size_at_most: int) -> None:
+        """``after``: the remote's cursor; what lies behind it may come a second time after a crash.
+
+        Raises:
+            StoreError: the file can't be read.
+        """
+        self._file = dead_letter_file(outbox)
+        self._size_at_most = size_at_most
+        self._there: set[tuple[str, int, str]] = set()
+        self._cut_torn_end()
+        for letter in dead_letters(outbox):
+            if letter.version > after.get(letter.kind, NOTHING):
+                self._there.add(_identity(letter))
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._file.stat().st_size if self._file.exists() else 0
+
+    def full(self) -> bool:
+        return self.size >= self._size_at_most
+
+    def put(self, letters: Sequence[DeadLetter]) -> int:
+        """Append those that are new; on disk on return. How many were new.
+
+        Raises:
+            OSError: they can't be written.
+        """
+        fresh = [letter for letter in letters if _identity(letter) not in self._there]
+        if fresh:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write("".join(map(_text, fresh)))
+                file.flush()
+                os.fsync(file.fileno())
+            sync([self._file.parent])
+            self._there |= set(map(_identity, fresh))
+        return len(fresh)
+
+    def settled(self, kind: str, version: int) -> None:
+        """The cursor has passed this version: nothing of it comes again."""
+        self._there = {known for known in self._there if known[0] != kind or known[1] > version}
+
+    def _cut_torn_end(self) -> None:
+        try:
+            content = self._file.read_bytes()
+        except FileNotFoundError:
+            return
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(self._file, whole)
+
+
+def _identity(letter: DeadLetter) -> tuple[str, int, str]:
+    return letter.kind, letter.version, letter.line
+
+
+def _text(letter: DeadLetter) -> str:
+    return json.dumps(asdict(letter), ensure_ascii=False) + "\n"
