@@ -12,14 +12,17 @@ import pytest
 
 from twin.app.cli.common import window_of
 from twin.app.forecasts import forecast_at, history_panel, require_recent, store_forecast, stored_forecast
-from twin.app.series import window_rates
+from twin.app.series import polled_rates, thinned_rates, window_rates
 from twin.app.settings import load_settings, packaged_configs
 from twin.store import Store, open_delta
+from twin.store.place import LocalPlace
+from twin.store.thinning import Thinning
 from twin.vocab.blocks import Block
 from twin.vocab.errors import NettwinError
 from twin.vocab.forecast import LEVELS, Forecast, SeriesKey
+from twin.vocab.rates import on_grid
 from twin.vocab.snapshot import Port
-from twin.vocab.time import instant
+from twin.vocab.time import FIVE_MINUTES, instant
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 R1 = Port("r1", "eth1")
@@ -175,3 +178,24 @@ def test_a_time_beyond_the_forecast_says_how_far_it_reaches(store: Store) -> Non
     store_forecast(store, forecast(100.0, START))
     with pytest.raises(NettwinError, match="2026-01-05 12:55"):
         forecast_at(store, START + timedelta(days=1))
+
+
+def test_thinned_hours_tell_the_same_as_the_polls_they_were_made_of(store: Store, tmp_path: Path) -> None:
+    """On the 5-minute grid; with a restart, a silence and a device that came late."""
+    rng = np.random.default_rng(5)
+    minutes = [m for m in range(360) if not 100 <= m < 130]
+    counts = np.cumsum(rng.integers(0, 7000, 360))
+    polled(store, [60.0 * m for m in minutes if m < 200], [int(counts[m]) for m in minutes if m < 200])
+    polled(store, [60.0 * m for m in minutes if m >= 200], [int(counts[m] - counts[200]) for m in minutes if m >= 200])
+    polled(store, [60.0 * m + 7 for m in range(250, 360)], [int(counts[m]) for m in range(250, 360)], device="r2")
+    end = START + timedelta(hours=6)
+    grid = np.arange(instant(START), instant(end), FIVE_MINUTES)
+    before = {key: on_grid(rates, grid, FIVE_MINUTES) for key, rates in polled_rates(store, START, end).items()}
+    assert Thinning(store, LocalPlace(tmp_path / "store"))("interface", end)
+    after = {key: on_grid(rates, grid, FIVE_MINUTES) for key, rates in polled_rates(store, START, end).items()}
+    assert len(thinned_rates(store, START, end)) == len(before) == 4
+    assert before.keys() == after.keys()
+    for key, (values, mask) in before.items():
+        assert mask.sum() > 15
+        assert (after[key][1] == mask).all()
+        np.testing.assert_allclose(after[key][0], values, rtol=1e-5)

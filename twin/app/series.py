@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -53,13 +53,65 @@ def window_rates(reader: Reader, start: datetime, end: datetime) -> dict[Port, P
 
 
 def polled_rates(reader: Reader, start: datetime, end: datetime) -> dict[SeriesKey, Rates]:
-    """What the counters of every interface say between each two polls, bit/s."""
+    """What the counters of every interface said, bit/s: of hours that are thinned by 5 minutes, then poll by poll."""
+    found = thinned_rates(reader, start, end)
+    reached = {(key.device, key.interface): rates.end[-1] for key, rates in found.items()}
+    for since, devices in _not_thinned(reader, found, start).items():
+        for ports, samples in _samples(reader, since - timedelta(seconds=LONGEST_GAP_S), end, devices):
+            for metric, of_all in zip(COUNTERS, octet_rates(samples, LONGEST_GAP_S), strict=True):
+                for number, rates in of_all.split():
+                    key = SeriesKey(ports[number].device, ports[number].interface, metric)
+                    newer = _from(_bits(rates), reached.get((key.device, key.interface), instant(since)))
+                    found[key] = _joined(found[key], newer) if key in found else newer
+    return found
+
+
+def thinned_rates(reader: Reader, start: datetime, end: datetime) -> dict[SeriesKey, Rates]:
+    """Mean rates of 5 minutes, bit/s, as far as hours are thinned; a bucket known for less than half of it is a gap."""
+    names = {metric: (f"{counter}_mean", f"{counter}_known_s") for metric, counter in COUNTERS.items()}
+    block = reader.range("interface_5m", None, start, end, [name for pair in names.values() for name in pair])
+    first, _ = numbered(block)
+    parts = np.split(np.arange(len(block)), first[1:]) if len(block) else []
     return {
-        SeriesKey(ports[number].device, ports[number].interface, metric): _bits(rates)
-        for ports, samples in _samples(reader, start, end)
-        for metric, of_all in zip(COUNTERS, octet_rates(samples, LONGEST_GAP_S), strict=True)
-        for number, rates in of_all.split()
+        SeriesKey(port.device, port.interface, metric): _buckets(block.take(rows), *pair)
+        for port, rows in zip(_ports(block), parts, strict=True)
+        for metric, pair in names.items()
     }
+
+
+def _buckets(part: Block, mean: str, known_s: str) -> Rates:
+    half = FIVE_MINUTES / np.timedelta64(1, "s") / 2
+    known = part.fields[mean].valid & (part.fields[known_s].values >= half)
+    per_second = np.where(known, part.fields[mean].values * 8.0, np.nan)
+    reason = np.where(known, Reason.KNOWN, Reason.GAP).astype(np.uint8)
+    return Rates(part.at, part.at + FIVE_MINUTES, per_second, reason)
+
+
+def _not_thinned(reader: Reader, thinned: Mapping[SeriesKey, Rates], start: datetime) -> dict[datetime, list[str]]:
+    """From when on devices have to be read poll by poll: those thinned to about the same time together."""
+    reached: dict[str, np.datetime64] = {}
+    for key, rates in thinned.items():
+        reached[key.device] = max(rates.end[-1], reached.get(key.device, rates.end[-1]))
+    latest = max(reached.values(), default=None)
+    groups: dict[datetime, list[str]] = {}
+    for device in sorted({keys["device"] for keys in reader.series("interface")}):
+        end = reached.get(device)
+        fresh = end is not None and latest is not None and end > latest - np.timedelta64(2, "h")
+        since = to_datetime(latest - np.timedelta64(2, "h")) if fresh and latest is not None else start
+        groups.setdefault(max(since, start), []).append(device)
+    return groups
+
+
+def _from(rates: Rates, since: np.datetime64) -> Rates:
+    """What held after a time."""
+    later = rates.end > since
+    start = np.maximum(rates.start[later], since)
+    return Rates(start, rates.end[later], rates.per_second[later], rates.reason[later])
+
+
+def _joined(earlier: Rates, later: Rates) -> Rates:
+    parts = [(getattr(earlier, f.name), getattr(later, f.name)) for f in fields(Rates)]
+    return Rates(*(np.concatenate(pair) for pair in parts))
 
 
 def imported_rates(reader: Reader, start: datetime, end: datetime) -> dict[SeriesKey, Rates]:
@@ -84,10 +136,13 @@ def _bits(octets: Rates) -> Rates:
     return Rates(octets.start, octets.end, octets.per_second * 8.0, octets.reason)
 
 
-def _samples(reader: Reader, start: datetime, end: datetime) -> Iterator[tuple[list[Port], Samples]]:
+def _samples(
+    reader: Reader, start: datetime, end: datetime, devices: list[str] | None = None
+) -> Iterator[tuple[list[Port], Samples]]:
     """All counters between two times, some devices at a time: the ports by number, and their samples."""
-    block = reader.range("interface", None, start, end, [*COUNTERS.values(), *WITH_COUNTERS])
-    clocks = reader.range("device", None, start, end, ["uptime_cs", *CLOCKS])
+    chosen = None if devices is None else {"device": devices}
+    block = reader.range("interface", chosen, start, end, [*COUNTERS.values(), *WITH_COUNTERS])
+    clocks = reader.range("device", chosen, start, end, ["uptime_cs", *CLOCKS])
     for part in some_devices(block):
         yield _ports(part), samples_of(part, list(COUNTERS.values()), clocks)
 
