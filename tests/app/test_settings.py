@@ -162,6 +162,9 @@ def test_the_packaged_samples_hold() -> None:
     [
         ("site: {time_zone: Mars/Base}", "nettwin.yaml:2: site.time_zone: not a time zone"),
         ("collect: {every: soon}", "nettwin.yaml:2: collect.every: 'soon' is not a duration"),
+        ("store: {retention: {raw: 1d}}", "nettwin.yaml:2: store.retention: raw: keep samples for 2d"),
+        ("store: {retention: {5m: 30d}}", "nettwin.yaml:2: store.retention: the thinner, the longer"),
+        ("store: {retention: {5m: soon}}", "nettwin.yaml:2: store.retention.5m: 'soon' is not a duration"),
         ("store: {engine: influxdb}", "nettwin.yaml:2: store: engine influxdb needs the section"),
         ("discover: {allow: [10.0.0.1/8]}", "nettwin.yaml:2: discover.allow.0"),
         ("colour: red", "nettwin.yaml:2: colour: unknown key"),

@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from twin.vocab.files import STRICT, Duration, Size, read_yaml
 from twin.vocab.inventory import Priority
 
+SHORTEST_RETENTION = timedelta(days=2)
 SETTINGS_VARIABLE = "NETTWIN_SETTINGS"
 DATABASE_NAME = r"^[^/\x00-\x1f\x7f-\x9f]+$"
 REMOTE_NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
@@ -114,13 +115,31 @@ class InfluxSettings:
 
 
 @dataclass(frozen=True, config=STRICT)
+class RetentionSettings:
+    """How long samples are kept: ``raw`` as they came, ``5m`` and ``1h`` thinned to five minutes and to hours."""
+
+    raw: Duration = timedelta(days=35)
+    five_minutes: Annotated[Duration, Field(alias="5m")] = timedelta(days=400)
+    hours: Annotated[Duration, Field(alias="1h")] = timedelta(days=1830)
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> RetentionSettings:
+        if self.raw < SHORTEST_RETENTION:
+            raise ValueError("raw: keep samples for 2d at least: they are thinned, and late ones come, in that time")
+        if not self.raw <= self.five_minutes <= self.hours:
+            raise ValueError("the thinner, the longer: raw <= 5m <= 1h")
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
 class StoreSettings:
     """Samples are stored in the data folder; with a section ``influxdb`` they are shipped there as well.
 
-    ``engine``: which of them answers reads.
+    ``engine``: which of them answers reads; ``retention``: how long what is kept in the data folder.
     """
 
     engine: Literal["delta", "influxdb"] = "delta"
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     influxdb: InfluxSettings | None = None
 
     @model_validator(mode="after")

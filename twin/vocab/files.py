@@ -98,7 +98,9 @@ def _plain_mapping(node: yaml.MappingNode, path: tuple[Hashable, ...], lines: Li
 def _first_complaint(problem: ValidationError, lines: Lines, source: Path | str) -> InputError:
     complaints = [(_known_part(tuple(e["loc"]), lines), e) for e in problem.errors(include_url=False)]
     place, error = max(complaints, key=lambda c: (c[1]["type"] == "unexpected_keyword_argument", len(c[0])))
-    location = [str(x) for x in error["loc"] if isinstance(x, int) or str(x).isidentifier() or "-" in str(x)]
+    location = [
+        str(x) for x in error["loc"] if isinstance(x, int) or x in place or str(x).isidentifier() or "-" in str(x)
+    ]
     named = ".".join(location) or None
     return InputError(Place(source, lines.get(place), named), _wording(error["type"], error["msg"], error["input"]))
 
