@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +77,21 @@ def test_refused_lines_are_told_and_a_bad_file_stops_no_other(nettwin: Nettwin, 
     assert Path(told["refused_file"]).read_text() == "nonsense\n"
 
 
+def test_ctrl_c_is_clean_and_the_same_command_goes_on(nettwin: Nettwin, tmp_path: Path) -> None:
+    lines = [f"device,device=r{i % 50} cpu_percent={i % 100}.5 {10**9 + i}\n" for i in range(40_000)]
+    (tmp_path / "big.lp").write_text("".join(lines))
+    argv = [sys.executable, "-m", "twin.app.cli", "store", "import", str(tmp_path / "big.lp")]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, cwd=ROOT) as child:
+        while child.poll() is None and not list(tmp_path.glob("data/imports/*.mark")):
+            time.sleep(0.005)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=30)
+    assert (child.returncode, "nettwin: interrupted" in err) == (130, True)
+    code, out, _ = nettwin("import", str(tmp_path / "big.lp"))
+    assert (code, "imported 40,000 rows" in out, "went on where it was cut off" in out) == (0, True, True)
+    assert json.loads(nettwin("status", "--json")[1])["kinds"][0]["rows"] == 40_000
+
+
 def test_a_dry_run_stores_nothing(nettwin: Nettwin, tmp_path: Path) -> None:
     (tmp_path / "a.lp").write_text("device,device=r1 cpu_percent=1.5 1764072000\n")
     assert "would import 1 rows" in nettwin("import", "a.lp", "--dry-run")[1]
@@ -114,6 +131,16 @@ def test_a_faulty_mapping_is_told_with_file_line_and_key(tmp_path: Path, text: s
     (tmp_path / "m.yaml").write_text(text)
     with pytest.raises(InputError, match=complaint):
         read_mapping(tmp_path / "m.yaml")
+
+
+def test_check_looks_over_the_site_s_own_mappings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("nettwin.yaml", "devices.yaml", "links.yaml", "policies.yaml"):
+        (tmp_path / name).write_text((packaged_configs() / name).read_text())
+    (tmp_path / "mappings").mkdir()
+    (tmp_path / "mappings/ours.yaml").write_text(FAULTS[0][0])
+    with pytest.raises(SystemExit):
+        main(["check", "--settings", str(tmp_path / "nettwin.yaml")])
+    assert "ours.yaml: measurements: is empty" in capsys.readouterr().err
 
 
 WRONG = [

@@ -315,3 +315,34 @@ def test_killed_at_any_moment_it_goes_on_and_doubles_nothing(tmp_path: Path) -> 
     (refused,) = (tmp_path / "marks").glob("*.refused")
     assert refused.read_text().splitlines()[1:] == ["broken", "broken"]
     assert not list((tmp_path / "marks").glob("*.mark"))
+
+
+GREEDY = """
+import resource, sys
+from datetime import datetime, UTC
+from pathlib import Path
+from twin.store.transfer import ImportPlan, import_file, sources
+sources.CHUNK = 1 << 20
+
+class Nowhere:
+    def write(self, blocks, batch):
+        pass
+
+folder, name = Path(sys.argv[1]), sys.argv[2]
+done = import_file(Nowhere(), folder / name, ImportPlan(folder / "marks"), datetime.now(UTC), lambda d, t, w: None)
+print(done.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """200,000 lines against a tenth of that, in MB; the larger file packed."""
+    lines = [f"device,device=r{i % 50} cpu_percent={i % 100}.5,uptime_cs={i}i {10**9 + i}\n" for i in range(200_000)]
+    (tmp_path / "small.lp").write_text("".join(lines[:20_000]))
+    (tmp_path / "large.lp.gz").write_bytes(gzip.compress("".join(lines).encode(), 1))
+    used = []
+    for name, rows in (("small.lp", 20_000), ("large.lp.gz", 200_000)):
+        argv = [sys.executable, "-c", GREEDY, str(tmp_path), name]
+        told = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+        assert int(told[0]) == rows
+        used.append(int(told[1]))
+    assert used[1] - used[0] < 30

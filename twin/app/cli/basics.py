@@ -68,6 +68,7 @@ def check(settings: SettingsOption = None) -> None:
 
     chosen = settings_of(settings)
     from twin.app.inventory import load_devices
+    from twin.store.transfer import read_mapping
 
     devices = load_devices(chosen.at(chosen.file.devices))
     facts = link_facts_of(chosen)
@@ -76,6 +77,8 @@ def check(settings: SettingsOption = None) -> None:
     names_of(chosen)
     for fault in lint(profiles_folder(chosen)):
         raise InputError(fault.place, fault.text)
+    for path in sorted((chosen.path.parent / "mappings").glob("*.yaml")):
+        read_mapping(path)
     profiles = profiles_of(chosen)
     for device in devices:
         profiles.refuse_unknown(device)

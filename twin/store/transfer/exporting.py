@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -17,7 +18,7 @@ from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
 
 Tell: TypeAlias = "Callable[[float, float, str], None]"
-ROWS_AT_ONCE = 200_000
+ROWS_AT_ONCE = 50_000
 FIRST_SERIES = 100
 MOST_GROWTH = 8
 DAY = timedelta(days=1)
@@ -63,13 +64,16 @@ def export(store: Store, plan: ExportPlan, output: Output, present: datetime, te
     """
     names = {kind: _fields(plan, kind) for kind in plan.kinds}
     end = min(plan.end or present, present)
-    done = output.begin(Manifest(plan, end, _starts(store, plan, end)))
+    done = output.begin(Manifest(plan, end, _spans(store, plan, end)))
     if done.finished:
         raise UsageError("this export is there already, and whole")
     before, days = done.units, _days(done)
+    series = {kind: _series_of_devices(store, plan, kind) for kind in {kind for kind, _ in days[before:]}}
     for i, (kind, day) in enumerate(days[before:], before):
         tell(i, len(days), f"{kind} {day}, {done.rows:,} rows")
-        done = output.day(done, kind, day, _blocks(store, done, kind, day, names[kind]), names[kind])
+        start, until = _clipped(done.spans[kind], day)
+        blocks = _blocks(partial(store.range, kind, start=start, end=until, fields=names[kind]), series[kind])
+        done = output.day(done, kind, day, blocks, names[kind])
     if done.rows == 0:
         raise UsageError(f"the store holds nothing of {', '.join(plan.kinds)} in that time")
     output.finish(done)
@@ -83,36 +87,44 @@ def _fields(plan: ExportPlan, kind: str) -> tuple[str, ...]:
         raise UsageError(str(problem)) from problem
 
 
-def _starts(store: Store, plan: ExportPlan, end: datetime) -> dict[str, datetime]:
-    """From when on there is anything of each kind."""
-    firsts = {kind.kind: kind.first for kind in store.health().kinds if kind.kind in plan.kinds and kind.first < end}
-    return {kind: first if plan.start is None else max(plan.start, first) for kind, first in firsts.items()}
+def _spans(store: Store, plan: ExportPlan, end: datetime) -> dict[str, tuple[datetime, datetime]]:
+    """In whole days, from when to before when there is anything of each kind; within what is asked for."""
+    there = {k.kind: (_day(k.first), _day(k.last) + DAY) for k in store.health().kinds if k.kind in plan.kinds}
+    spans = {kind: (_midnight(first), _midnight(last)) for kind, (first, last) in there.items()}
+    return {kind: (max(plan.start or first, first), min(end, last)) for kind, (first, last) in spans.items()}
 
 
 def _days(done: Manifest) -> list[tuple[str, date]]:
     found = []
     for kind in done.plan.kinds:
-        if kind in done.starts:
-            day = done.starts[kind].astimezone(UTC).date()
-            while _midnight(day) < done.end:
-                found.append((kind, day))
-                day += DAY
+        start, end = done.spans.get(kind, (done.end, done.end))
+        day = _day(start)
+        while max(_midnight(day), start) < end:
+            found.append((kind, day))
+            day += DAY
     return found
+
+
+def _day(when: datetime) -> date:
+    return when.astimezone(UTC).date()
 
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _blocks(store: Store, done: Manifest, kind: str, day: date, fields: Sequence[str]) -> Iterator[Block]:
+def _clipped(span: tuple[datetime, datetime], day: date) -> tuple[datetime, datetime]:
+    return max(_midnight(day), span[0]), min(_midnight(day) + DAY, span[1])
+
+
+def _blocks(read: Callable[[dict[str, list[str]]], Block], of_devices: Mapping[str, int]) -> Iterator[Block]:
     """One kind's day, as many devices at a time as make about ``ROWS_AT_ONCE`` rows."""
-    start, until = max(_midnight(day), done.starts[kind]), min(_midnight(day) + DAY, done.end)
-    waiting = _series_of_devices(store, done.plan, kind)
+    waiting = dict(of_devices)
     series = FIRST_SERIES
     while waiting:
         group = _taken(waiting, series)
         asked = sum(waiting.pop(device) for device in group)
-        block = store.range(kind, {"device": group}, start, until, fields)
+        block = read({"device": group})
         if len(block):
             yield block
         series = max(1, min(asked * ROWS_AT_ONCE // max(len(block), 1), MOST_GROWTH * asked))

@@ -38,15 +38,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """``starts``, ``end``: from when to when each kind goes; ``units``: how many kinds' days are done, in order;
-    ``size``: of the one file.
+    """What was done of a plan that goes up to ``end``; ``units``: how many kinds' days are done, in order.
 
-    ``parts``: finished files by name.
+    ``spans``: from when to before when there is anything of each kind; ``size``: of the one file; ``parts``: finished
+    files by name.
     """
 
     plan: ExportPlan
     end: datetime
-    starts: dict[str, datetime]
+    spans: dict[str, tuple[datetime, datetime]]
     form: str = FORM
     units: int = 0
     rows: int = 0
