@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Interface
 from pathlib import Path
 
@@ -13,11 +13,13 @@ import pytest
 
 from collectors.failures import Failed
 from collectors.results import Polled, Round
+from collectors.rounds import Heard
 from twin.app.cli.common import Stop
-from twin.app.collecting import Deliveries, Upkeep, observed_text, read_observed
-from twin.store import Store, latest_records, open_delta
+from twin.app.collecting import Deliveries, observed_text, read_observed, run_round
+from twin.store import Batch, Store, StoreError, latest_records, open_delta
 from twin.vocab.blocks import Block
 from twin.vocab.errors import NettwinError
+from twin.vocab.inventory import Device
 from twin.vocab.observed import ObservedDevice, ObservedInterface
 
 AT = np.datetime64("2026-01-01T00:00:00", "us")
@@ -69,19 +71,41 @@ def test_damaged_state_is_refused_in_one_line(text: str) -> None:
         read_observed(text)
 
 
-def test_upkeep_comes_once_an_hour(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, calls = [0.0], []
-    monkeypatch.setattr(type(store), "maintain", lambda _self, now: calls.append(now))
-    upkeep = Upkeep(store, lambda: clock[0])
-    for at in (10.0, 3599.0, 3600.0, 3700.0, 7300.0):
-        clock[0] = at
-        upkeep()
-    assert len(calls) == 2
-
-
 def test_the_first_wish_to_end_waits_for_the_round_and_the_second_does_not() -> None:
     with Stop() as stop:
         signal.raise_signal(signal.SIGTERM)
         assert stop.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+class _Round:
+    """A poller whose one round is always the same."""
+
+    def round(self, devices: Sequence[Device], *, full: bool, progress: Heard | None = None) -> Round:
+        return taken()
+
+
+def test_a_single_round_is_tried_again_and_stored_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = type(store).write, []
+
+    def stops_half_way(self: Store, blocks: Sequence[Block], batch: Batch | None = None) -> None:
+        calls.append(batch)
+        real(self, blocks[:1] if len(calls) == 1 else blocks, batch)
+        if len(calls) == 1:
+            raise StoreError("disk full")
+
+    monkeypatch.setattr(type(store), "write", stops_half_way)
+    report = run_round(_Round(), [Device("r1", "192.0.2.1")], store, KEY, full=True, pauses=(0.0,))  # type: ignore[arg-type]
+    assert report.changed == ("r1 config", "r1 observed")
+    assert len(set(calls)) == 1
+    assert {kind.kind: kind.rows for kind in store.health().kinds} == {"device": 1, "poll": 2, "record": 2}
+
+
+def test_a_store_that_fails_each_time_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("disk full")
+
+    monkeypatch.setattr(type(store), "write", full)
+    with pytest.raises(StoreError, match="disk full"):
+        run_round(_Round(), [], store, KEY, full=True, pauses=(0.0, 0.0))  # type: ignore[arg-type]

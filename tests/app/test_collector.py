@@ -28,7 +28,6 @@ from twin.app.collector_status import (
     read_statuses,
     served,
     status_file,
-    write_status,
 )
 from twin.app.events import read_events
 from twin.store import Store, StoreError, open_delta
@@ -36,6 +35,7 @@ from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
 from twin.vocab.events import Event
 from twin.vocab.observed import ObservedDevice
+from twin.vocab.plain import write_plain
 
 AT = np.datetime64("2026-01-01T00:00:00", "us")
 GOOD = Polled("r1", "snmp", (Block.from_rows("device", [{"device": "r1", "uptime_cs": 1}], AT),), None, {}, 0.2, 7)
@@ -125,7 +125,7 @@ def test_a_status_counts_polls_and_remembers_since_when_a_device_fails(made: Mad
     assert status.values == 14
     assert [(p.device, p.reason) for p in status.failing] == [("r2", "no answer")]
     assert status.failing[0].since == first.failing[0].since
-    write_status(status_file(tmp_path, status.shard), status)
+    write_plain(status_file(tmp_path, status.shard), status)
     assert read_statuses(tmp_path) == (status,)
 
 
@@ -188,8 +188,8 @@ def test_the_status_says_which_collector_runs(
     with pytest.raises(SystemExit):
         main(["init", str(tmp_path / "my")])
     (tmp_path / "my" / "data").mkdir()
-    write_status(status_file(tmp_path / "my" / "data", "1/2"), made[0].status())
-    write_status(status_file(tmp_path / "my" / "data", "2/2"), replace(made[0].status(), shard="2/2", pid=2**22 + 1))
+    write_plain(status_file(tmp_path / "my" / "data", "1/2"), made[0].status())
+    write_plain(status_file(tmp_path / "my" / "data", "2/2"), replace(made[0].status(), shard="2/2", pid=2**22 + 1))
     monkeypatch.setenv("NETTWIN_SETTINGS", str(tmp_path / "my" / "nettwin.yaml"))
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:

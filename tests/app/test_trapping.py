@@ -27,6 +27,7 @@ from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
 from twin.vocab.events import Event
 from twin.vocab.observed import ObservedDevice, ObservedInterface
+from twin.vocab.plain import write_plain
 
 AT = np.datetime64("2026-01-01T00:00:00", "us")
 # SNMPv2-Trap linkDown of ifIndex 3, community public
@@ -197,14 +198,14 @@ def test_collect_stores_the_event_and_polls_the_device_out_of_turn_once_for_a_st
 
 def test_the_status_tells_what_became_of_traps(settings: Settings, port: int) -> None:
     from twin.app.collector import Collector
-    from twin.app.collector_status import prometheus_text, read_statuses, write_status
+    from twin.app.collector_status import prometheus_text, read_statuses
 
     with store_of(settings) as store:
         collector = Collector(
             store, b"k" * 32, devices=1, interval=60.0, shard="1/1", report=lambda _: None, tell=lambda _: None
         )
         collector.traps = lambda: {"taken": 3, "unknown source": 2}
-        write_status(settings.data / "collect-1of1.json", collector.status())
+        write_plain(settings.data / "collect-1of1.json", collector.status())
     (status,) = read_statuses(settings.data)
     assert status.traps == {"taken": 3, "unknown source": 2}
     assert 'nettwin_collect_traps_total{outcome="unknown source",shard="1/1"} 2.0' in prometheus_text((status,))

@@ -21,12 +21,11 @@ from twin.vocab.errors import NettwinError
 from twin.vocab.inventory import Device
 from twin.vocab.observed import ObservedDevice
 from twin.vocab.plain import from_plain, to_plain
-from twin.vocab.time import now, to_datetime
+from twin.vocab.time import to_datetime
 
 CONFIG, OBSERVED = "config", "observed"
 OBSERVED_VERSION = 1
 PAUSES_S = 1.0, 4.0
-MAINTAIN_EVERY_S = 3600.0
 
 log = structlog.get_logger(__name__)
 
@@ -173,17 +172,3 @@ def _put(deliveries: Deliveries, taken: Round, pauses: Sequence[float]) -> Prepa
             log.warning("not stored yet", seconds=pause, reason=str(problem))
             time.sleep(pause)
     return deliveries.put(taken)
-
-
-class Upkeep:
-    """Maintains the store about once an hour between rounds; ``clock`` is any monotonic clock, in seconds."""
-
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._clock = clock
-        self._due = clock() + MAINTAIN_EVERY_S
-
-    def __call__(self) -> None:
-        if self._clock() >= self._due:
-            self._store.maintain(now())
-            self._due = self._clock() + MAINTAIN_EVERY_S

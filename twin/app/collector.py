@@ -13,7 +13,7 @@ from collectors.backlog import values_of
 from collectors.failures import Failed
 from collectors.results import Polled, Round
 from collectors.watch import Progress
-from twin.app.collecting import OBSERVED, Deliveries, RoundReport, Upkeep, read_observed
+from twin.app.collecting import OBSERVED, Deliveries, RoundReport, read_observed
 from twin.app.collector_status import CollectorStatus, FailingPoll, Seconds
 from twin.app.events import event_block, store_events
 from twin.app.noticing import Identity, Noticing
@@ -96,7 +96,6 @@ class Collector:
         self._deliveries = Deliveries(store, key, f"collect-{shard.replace('/', 'of')}")
         self._devices, self._every, self.shard = devices, interval, shard
         self._report, self._tell = report, tell
-        self._upkeep = Upkeep(store, clock)
         self._started = now()
         self._interval = _Interval(self._started, clock())
         self._last: dict[tuple[str, str], FailingPoll] = {}
@@ -147,7 +146,6 @@ class Collector:
         self._interval.add(taken, stored.values, stored.changed)
         if self._clock() - self._interval.started >= self._every:
             self.finish()
-        self._maintain()
         return True
 
     def finish(self) -> None:
@@ -202,12 +200,6 @@ class Collector:
 
     def _own_event(self, event: str, detail: str) -> None:
         self.happened(Event(OWN, event, "store", SOURCE, f"collector {self.shard}: {detail}", now()))
-
-    def _maintain(self) -> None:
-        try:
-            self._upkeep()
-        except StoreError as problem:
-            self._tell(f"the store could not be maintained: {problem}")
 
     def status(self) -> CollectorStatus:
         """How the collector is now."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from twin.vocab.errors import UsageError
-from twin.vocab.plain import from_plain, to_plain
+from twin.vocab.plain import from_plain
 
 STATUS_VERSION = 2
 RECENT = 2000
@@ -112,14 +111,6 @@ class CollectorStatus:
 
 def status_file(folder: Path, shard: str) -> Path:
     return folder / f"collect-{shard.replace('/', 'of')}.json"
-
-
-def write_status(path: Path, status: CollectorStatus) -> None:
-    """Replace the file; readers see the old or the new one whole. Raises OSError."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        draft = Path(folder) / path.name
-        draft.write_text(json.dumps(to_plain(status)), encoding="utf-8")
-        draft.replace(path)
 
 
 def read_statuses(folder: Path) -> tuple[CollectorStatus, ...]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import tempfile
 import types
 import typing
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -34,6 +37,14 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [to_plain(v) for v in value]
     return _scalar(value)
+
+
+def write_plain(path: Path, value: Any) -> None:
+    """Replace the file by the value as JSON; readers see the old or the new one whole. Raises OSError."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        draft = Path(folder) / path.name
+        draft.write_text(json.dumps(to_plain(value)), encoding="utf-8")
+        draft.replace(path)
 
 
 def _scalar(value: Any) -> Any:

@@ -171,15 +171,17 @@ def _beside(
     *,
     every: float,
 ) -> None:
-    """What runs beside the polling: answers for Prometheus, configuration text from a folder."""
+    """What runs beside the polling: answers for Prometheus, configuration text from a folder, the store's upkeep."""
     from twin.app.collector_status import served
     from twin.app.folderconfigs import Background
-    from twin.app.wiring import folder_of
+    from twin.app.upkeep import UpkeepBeside, upkeep_command
+    from twin.app.wiring import data_of, folder_of
 
     if chosen.file.collect.metrics:
         stack.enter_context(served(chosen.file.collect.metrics, collector.status))
     if (folder := folder_of(chosen, inventory, store)) is not None:
         stack.enter_context(Background(folder, every, tally.folder, tally.trouble))
+    stack.enter_context(UpkeepBeside(upkeep_command(chosen.path), data_of(chosen), tally.trouble))
 
 
 def _watch(
@@ -364,10 +366,10 @@ def _is_full(result: Polled | Failed) -> bool:
 
 def _tell_of_itself(collector: Collector, path: Path, tally: Tally) -> None:
     """Keep the status file up to date; that it can't be written stops nothing."""
-    from twin.app.collector_status import write_status
+    from twin.vocab.plain import write_plain
 
     try:
-        write_status(path, collector.status())
+        write_plain(path, collector.status())
     except OSError as problem:
         tally.unwritten(f"{path}: can't be written: {problem.strerror}")
     else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from twin.app.cli.common import JsonOption, SettingsOption, progress, screen, settings_of
 from twin.app.render import table, to_json
+from twin.vocab.time import parse_duration
 
 
 def register(app: typer.Typer) -> None:
@@ -32,14 +35,30 @@ def status(settings: SettingsOption = None, as_json: JsonOption = False) -> None
     show.out.print(table(title, ("kind", "rows", "first", "last", "size"), rows, right=("rows", "size")))
 
 
-def compact(settings: SettingsOption = None) -> None:
-    """Merge small files and delete what no reader can still need. Safe while collecting."""
-    from twin.app.wiring import store_of
-    from twin.vocab.time import now
+def compact(
+    every: Annotated[
+        str | None, typer.Option(help="Only if this was not done for so long, e.g. 15m; for timers and cron.")
+    ] = None,
+    settings: SettingsOption = None,
+) -> None:
+    """Merge small files and delete what no reader can still need. Safe while collecting, which does so by itself.
 
-    with progress("compacting the store"), store_of(settings_of(settings)) as store:
-        done = store.maintain(now())
-    screen().out.print(f"merged {done.merged_files} files, deleted {done.deleted_files}")
+    One process at a time does this.
+    """
+    from twin.app.upkeep import look_after
+    from twin.app.wiring import data_of, store_of
+    from twin.store import StoreError
+
+    chosen = settings_of(settings)
+    with progress("compacting the store") as steps, store_of(chosen) as store:
+        upkept = look_after(store, data_of(chosen), parse_duration(every) if every else None)
+        if upkept is None and every:
+            steps.finish("nothing to do yet")
+            return
+        if upkept is None:
+            raise StoreError("another process looks after this store just now")
+    done = upkept.done
+    screen().out.print(f"merged {done.merged_files} files, deleted {done.deleted_files}, in {upkept.seconds:.1f} s")
 
 
 def _size(octets: int | None) -> str:
