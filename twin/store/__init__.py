@@ -8,7 +8,7 @@ versioned documents in a Store.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twin.store.outbox import Outbox
 from twin.store.place import LocalPlace, Place
@@ -39,10 +39,10 @@ from twin.store.records import (
     stored_records,
 )
 from twin.store.server import InfluxServer
-from twin.store.state import State
 
 if TYPE_CHECKING:
     from twin.store.shipper import Shipper
+    from twin.store.state import State
 
 __all__ = [
     "Batch",
@@ -74,6 +74,15 @@ __all__ = [
     "record_history",
     "stored_records",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``State`` is loaded where it is used: SQLite takes a third of the time in which ``latest`` is answered."""
+    if name != "State":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from twin.store.state import State  # noqa: PLC0415
+
+    return State
 
 
 def open_delta(where: Path | Place) -> Store:

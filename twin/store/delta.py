@@ -6,32 +6,31 @@ of a sample written twice the newest values win on reading.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import RLock
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import deltalake
 import numpy as np
-import polars as pl
-import structlog
-from deltalake.exceptions import CommitFailedError, DeltaError
 
-from twin.store.delta_table import KindTable
+from twin.store.commits import has_table
 from twin.store.folder import open_folder
-from twin.store.frames import frame_schema, merged, to_block, to_frame
+from twin.store.latest import EVERY, Latest
+from twin.store.newest import Newest, answer, nothing, series
 from twin.store.place import Place
 from twin.store.protocols import Batch, Health, Maintained, Match, StoreError, When
-from twin.store.samples import accepted, cell_length, choices, chosen_fields, last_per_cell, micros, spec_of
+from twin.store.samples import accepted, cell_length, choices, chosen_fields, filled, last_per_cell, micros, spec_of
 from twin.vocab.blocks import Block
 from twin.vocab.schema import KINDS
 
+if TYPE_CHECKING:
+    from twin.store.delta_table import KindTable
+
+Choices = Mapping[str, Sequence[str]]
 GRACE = timedelta(hours=1)
 """How long a merged file is left for readers that still have it open."""
-
-_log = structlog.get_logger(__name__)
 
 
 class DeltaStore:
@@ -42,9 +41,13 @@ class DeltaStore:
         open_folder(place)
         self._lock = RLock()
         self._tables: dict[str, KindTable] = {}
+        self._following = RLock()
+        self._latest: dict[str, Latest] = {}
 
     def write(self, blocks: Sequence[Block], batch: Batch | None = None) -> None:
         """See ``Writer.write``. A batch already written to a kind's table is not written to it again."""
+        from twin.store.frames import merged, to_frame
+
         frames = {kind: merged(to_frame(block), KINDS[kind].keys) for kind, block in accepted(blocks).items()}
         waiting = list(frames)
         with self._lock:
@@ -52,13 +55,47 @@ class DeltaStore:
                 with self._engine(kind, f"; not written: {', '.join(waiting)}"):
                     self._table_to_write(kind).append(frame, batch)
                 waiting.remove(kind)
+        for kind in frames:
+            self._keep_newest(kind)
 
     def latest(self, kind: str, keys: Match | None = None, fields: Sequence[str] | None = None) -> Block:
         spec, names = spec_of(kind), chosen_fields(spec_of(kind), fields)
         wanted = choices(spec, keys)
-        with self._lock, self._engine(kind):
-            table = self._table(kind)
-            return to_block(kind, table.latest(wanted, names) if table else _nothing(kind, names), names)
+        with self._engine(kind):
+            found = answer(self._newest(kind), wanted, names)
+            documents = [name for name in names if spec.fields[name].document and found.fields[name].valid.any()]
+            return self._with_documents(found, wanted, documents) if documents else found
+
+    def _newest(self, kind: str) -> Newest:
+        with self._following:
+            known = self._latest_of(kind)
+            return nothing(kind) if known is None else known.newest()
+
+    def _latest_of(self, kind: str) -> Latest | None:
+        if kind not in self._latest and has_table(self._place.below(kind)):
+            self._latest[kind] = Latest(self._place.below(kind), kind)
+        return self._latest.get(kind)
+
+    def _keep_newest(self, kind: str) -> None:
+        """Every few versions whoever wrote the last one leaves the newest values for fresh processes."""
+        with self._lock:
+            if self._tables[kind].version() % EVERY:
+                return
+        try:
+            with self._following:
+                Latest(self._place.below(kind), kind).keep()
+        except _engine_errors() as problem:
+            _warn("the newest values could not be left for fresh processes", kind, self._place.reason(problem))
+
+    def _with_documents(self, found: Block, wanted: Choices, names: Sequence[str]) -> Block:
+        from twin.store.frames import to_block
+        from twin.store.reading import read
+
+        with self._lock:
+            table = self._table(found.kind)
+            rows = table.at_times(np.unique(found.at), wanted) if table else None
+        there = to_block(found.kind, read(found.kind, rows, names), names) if rows is not None else found
+        return filled(found, there, names)
 
     def range(
         self,
@@ -74,19 +111,33 @@ class DeltaStore:
         wanted, since, until = choices(spec, keys), micros(start), micros(end)
         length = None if step is None else cell_length(step)
         with self._engine(kind):
+            block = self._rows(kind, wanted, since, until, names)
+        return block if length is None else last_per_cell(block, since, length)
+
+    def _rows(
+        self, kind: str, wanted: Choices, since: np.datetime64, until: np.datetime64, names: Sequence[str]
+    ) -> Block:
+        from twin.store.frames import to_block
+        from twin.store.reading import read
+
+        for last_try in (False, True):
             with self._lock:
                 table = self._table(kind)
-                rows = table.between(since, until) if table else None
-            frame = _nothing(kind, names) if table is None or rows is None else table.read(rows, wanted, names)
-        block = to_block(kind, frame, names)
-        return block if length is None else last_per_cell(block, since, length)
+                rows = table.between(since, until, wanted) if table else None
+            if rows is None:
+                break
+            try:
+                return to_block(kind, read(kind, rows, names), names)
+            except FileNotFoundError:  # merged away longer ago than the grace, but read in this very moment
+                if last_try:
+                    raise
+        return answer(nothing(kind), {}, names)
 
     def series(self, kind: str, **match: str | Collection[str]) -> list[dict[str, str]]:
         spec = spec_of(kind)
         wanted = choices(spec, match)
-        with self._lock, self._engine(kind):
-            table = self._table(kind)
-            return table.series(wanted) if table else []
+        with self._engine(kind):
+            return series(self._newest(kind), wanted)
 
     def maintain(self, now: datetime) -> Maintained:  # noqa: ARG002 - part of the protocol; all is kept here
         """Merge each day's small files; delete files merged more than ``GRACE`` ago."""
@@ -94,17 +145,20 @@ class DeltaStore:
         return Maintained(sum(d.merged_files for d in done), sum(d.deleted_files for d in done))
 
     def _maintain(self, kind: str) -> Maintained:
+        from deltalake.exceptions import CommitFailedError
+
         with self._lock, self._engine(kind):
             if (table := self._table(kind)) is None:
                 return Maintained()
             try:
                 merged_files = table.compact()
             except CommitFailedError:
-                _log.info("another process is merging files", kind=kind)
                 merged_files = 0
             return Maintained(merged_files, table.vacuum(GRACE))
 
     def health(self) -> Health:
+        import deltalake
+
         with self._lock, self._engine("all"):
             tables = [table for kind in KINDS if (table := self._table(kind))]
             kinds = tuple(found for table in tables if (found := table.health()))
@@ -112,6 +166,7 @@ class DeltaStore:
 
     def close(self) -> None:
         self._tables.clear()
+        self._latest.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -121,6 +176,8 @@ class DeltaStore:
 
     def _table(self, kind: str) -> KindTable | None:
         """The kind's table as it is now, if there is one."""
+        from twin.store.delta_table import KindTable
+
         if (table := self._tables.get(kind)) is not None:
             table.refresh()
         elif (found := KindTable.find(self._place.below(kind), kind)) is not None:
@@ -128,6 +185,8 @@ class DeltaStore:
         return self._tables.get(kind)
 
     def _table_to_write(self, kind: str) -> KindTable:
+        from twin.store.delta_table import KindTable
+
         if (table := self._table(kind)) is None:
             table = self._tables[kind] = KindTable.create(self._place.below(kind), kind)
         return table
@@ -136,10 +195,20 @@ class DeltaStore:
     def _engine(self, kind: str, consequence: str = "") -> Iterator[None]:
         try:
             yield
-        except (DeltaError, pl.exceptions.PolarsError, OSError) as problem:
+        except _engine_errors() as problem:
             reason = self._place.reason(problem)
             raise StoreError(f"store {self._place.address}, {kind}: {reason}{consequence}") from problem
 
 
-def _nothing(kind: str, fields: Sequence[str]) -> pl.DataFrame:
-    return pl.DataFrame(schema=frame_schema(kind, fields))
+def _warn(what: str, kind: str, problem: str) -> None:
+    import structlog
+
+    structlog.get_logger(__name__).warning(what, kind=kind, problem=problem)
+
+
+def _engine_errors() -> tuple[type[Exception], ...]:
+    """Asked only once something was raised: what is loaded for it may be loaded then."""
+    from deltalake.exceptions import DeltaError
+    from polars.exceptions import PolarsError
+
+    return DeltaError, PolarsError, OSError

@@ -14,12 +14,12 @@ from datetime import date
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
+from twin.store.commits import LOG, entry_name
 from twin.store.parquet import DataFile
 from twin.store.place import Place
 from twin.store.replay import SEAL, Action, seal
 from twin.store.settling import UNSYNCED_AT_MOST, settle
 
-LOG = "_delta_log"
 DAY = "date"
 _MAX_RETRIES = 100
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
@@ -99,4 +99,4 @@ def _seal(added: Sequence[AddAction], removed: Sequence[RemoveAction], marks: Se
 
 def sync_entries(place: Place, first: int, last: int) -> None:
     """The log entries of these versions, and their folder, onto the disk."""
-    place.settle([*(f"{LOG}/{version:020d}.json" for version in range(first, last + 1)), LOG])
+    place.settle([*(entry_name(version) for version in range(first, last + 1)), LOG])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-from twin.store.delta_log import LOG, open_table
+from twin.store.commits import LOG
 from twin.store.place import Place
 from twin.store.protocols import StoreError
 from twin.vocab.errors import UsageError
@@ -24,6 +24,8 @@ Migration = Callable[[Place], None]
 
 def _keep_a_journal(store: Place) -> None:
     """Version 1 -> 2: tables tell what was appended (change data feed) from now on."""
+    from twin.store.delta_log import open_table  # noqa: PLC0415 - loaded only where it is used
+
     for kind in sorted({e.name.partition("/")[0] for e in store.entries() if f"/{LOG}/" in e.name}):
         table = store.below(kind)
         open_table(table).alter.set_table_properties(TABLE_PROPERTIES)

@@ -16,8 +16,9 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from twin.store.commits import LOG, entry_name
 from twin.store.cursors import NOTHING
-from twin.store.delta_log import LOG, open_table, sync_entries
+from twin.store.delta_log import open_table, sync_entries
 from twin.store.frames import frame_schema
 from twin.store.place import Place
 from twin.store.protocols import StoreError
@@ -220,14 +221,10 @@ def _inserted(kind: str, feed: pl.DataFrame) -> pl.DataFrame:
     return rows.select(*schema, VERSION).sort(VERSION, maintain_order=True)
 
 
-def _entry_name(version: int) -> str:
-    return f"{LOG}/{version:020d}.json"
-
-
 def _entry(table: Place, version: int) -> Entry | None:
     """What a version appended; None if there is no such version (yet)."""
     try:
-        content = table.read(_entry_name(version))
+        content = table.read(entry_name(version))
     except FileNotFoundError:
         return None
     try:

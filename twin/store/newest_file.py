@@ -1,18 +1,15 @@
 """The newest values in one file beside their table, so that a fresh process needs no rows to answer ``latest``.
 
-A cache: replaced as a whole, never synced, and never trusted. What is torn, of another form or about another table
+A cache, never trusted: what is torn, of another form or about another table
 than the one beside it reads as nothing, and the rows are folded again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +20,6 @@ from twin.vocab.schema import KINDS
 
 _MAGIC = b"nettwin newest 1\n"
 _TYPES = {"int": "<i8", "float": "<f8"}
-_NUMBER = count()
 
 
 @dataclass(frozen=True)
@@ -34,20 +30,8 @@ class Mark:
     entry: str
 
 
-def save(path: Path, newest: Newest, mark: Mark) -> None:
-    """Replace the file. Raises OSError."""
-    path.parent.mkdir(exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}-{next(_NUMBER)}")
-    try:
-        with fresh.open("wb") as file:
-            file.writelines(packed(newest, mark))
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def packed(newest: Newest, mark: Mark) -> list[bytes]:
-    """The file's content in pieces."""
+def packed(newest: Newest, mark: Mark) -> bytes:
+    """The file's content."""
     blobs: list[bytes] = []
     numbered: dict[bytes, int] = {}
 
@@ -60,7 +44,7 @@ def packed(newest: Newest, mark: Mark) -> list[bytes]:
     head = _head(newest, mark, put)
     head["blobs"] = [[len(blob), zlib.crc32(blob)] for blob in blobs]
     text = json.dumps(head).encode()
-    return [_MAGIC, np.array([len(text), zlib.crc32(text)], "<u4").tobytes(), text, *blobs]
+    return b"".join([_MAGIC, np.array([len(text), zlib.crc32(text)], "<u4").tobytes(), text, *blobs])
 
 
 def _head(newest: Newest, mark: Mark, put: Callable[[bytes], int]) -> dict[str, Any]:
@@ -93,11 +77,11 @@ def _put_texts(texts: Texts, put: Callable[[bytes], int]) -> list[int]:
     return [put(json.dumps(texts.names.tolist()).encode()), put(texts.codes.astype("<i4").tobytes())]
 
 
-def load(path: Path, kind: str) -> tuple[Newest, Mark] | None:
-    """What the file holds; None if there is none, or none that can be used."""
+def parsed(content: bytes, kind: str) -> tuple[Newest, Mark] | None:
+    """What a file holds; None if it can't be used."""
     try:
-        return _parsed(path.read_bytes(), kind)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return _parsed(content, kind)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return None
 
 

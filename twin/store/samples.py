@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,3 +115,21 @@ def last_per_cell(block: Block, start: np.datetime64, length: np.timedelta64) ->
     for values in block.keys.values():
         ends[:-1] |= values[1:] != values[:-1]
     return block.take(ends)
+
+
+def filled(block: Block, source: Block, names: Sequence[str]) -> Block:
+    """The block with these fields as they are in the rows of ``source`` of the same series and time."""
+    rows = {name: i for i, name in enumerate(_names(source))}
+    found = np.array([rows.get(name, -1) for name in _names(block)], dtype=np.intp)
+    there = found >= 0
+    fields = dict(block.fields)
+    for name in names:
+        column = source.fields[name]
+        values, valid = block.fields[name].values.copy(), np.zeros(len(block), dtype=bool)
+        values[there], valid[there] = column.values[found[there]], column.valid[found[there]]
+        fields[name] = Column(values, valid)
+    return Block(block.kind, block.keys, block.at, fields)
+
+
+def _names(block: Block) -> list[tuple[Any, ...]]:
+    return list(zip(*(values.tolist() for values in block.keys.values()), block.at.tolist(), strict=True))

@@ -11,9 +11,9 @@ import json
 
 import structlog
 
+from twin.store.commits import LOG
 from twin.store.place import Place
 
-LOG = "_delta_log"
 LOCK = f"{LOG}/.settling"
 UNSYNCED_AT_MOST = 20
 """So many commits of other writers may lie unsynced below one that is being made."""

@@ -17,6 +17,7 @@ from zlib import crc32
 
 import numpy as np
 
+from twin.store.commits import LOG, entry_name
 from twin.store.place import Place
 from twin.store.protocols import Batch, Store, StoreError
 from twin.store.replay import LogError, data_file, parse_entry
@@ -25,7 +26,6 @@ from twin.vocab.blocks import Block
 from twin.vocab.sampling import CLOCKS, LONGEST_GAP_S
 from twin.vocab.schema import KINDS, TIERS
 
-LOG = "_delta_log"
 SETTLING = timedelta(minutes=15)
 """How long after its end an hour is waited for."""
 THINNED = tuple(dict.fromkeys(kind.thins for kind in KINDS.values() if kind.thins))
@@ -221,7 +221,7 @@ def _head(place: Place, kind: str) -> int:
 def _spans(place: Place, kind: str, version: int) -> list[tuple[datetime, datetime]] | None:
     """First and last time of each file that a version added; None if its entry is no longer there."""
     try:
-        actions = parse_entry(place.below(kind).read(f"{LOG}/{version:020d}.json"))
+        actions = parse_entry(place.below(kind).read(entry_name(version)))
     except (FileNotFoundError, LogError):
         return None
     added = [data_file(values).stats for name, values in actions if name == "add" and values["dataChange"]]
