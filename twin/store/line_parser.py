@@ -15,7 +15,7 @@ from math import isfinite
 from typing import TypeAlias
 
 Value: TypeAlias = "int | float | str | bool"
-LONGEST_LINE = 64 << 20
+LONGEST_LINE = 16 << 20
 _LONGEST_QUOTE = 40
 _WORD = r"(?:[^,= \\]++|\\[,= ]?)++"
 _MEASUREMENT = re.compile(r"(?:[^, \\]++|\\[, ]?)++")

@@ -251,6 +251,28 @@ def test_importing_again_replaces(store: Store, imported: Import) -> None:
     assert [r["cpu_percent"] for r in rows(store, "device")] == [1.0]
 
 
+@pytest.mark.parametrize("form", ["lp", "csv"])
+def test_lines_longer_than_a_chunk_and_texts_never_closed(
+    store: Store, imported: Import, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    for module in ("line_parser", "transfer.csv_rows", "transfer.sources"):
+        monkeypatch.setattr(f"twin.store.{module}.LONGEST_LINE", 80_000)
+    monkeypatch.setattr("twin.store.transfer.sources.CHUNK", 5_000)
+    long = "line\n" * 10_000
+    if form == "lp":
+        rest = "".join(f"device,device=r1 cpu_percent=1 {10**9 + i}\n" for i in range(5000))
+        text = (
+            f'record,device=r1,record=y content="{long}" 1764072000\nrecord,device=r2,record=y content="never\n{rest}'
+        )
+    else:
+        rest = "".join(f"1970-01-01T00:00:01Z,r{i},x,a\n" for i in range(5000))
+        text = f'time,device,record,content\n2025-11-25,r1,y,"{long}"\n2025-11-25,r2,y,"never\n{rest}'
+    done = imported(f"long.{form}", text)
+    assert (done.refused, done.rows) == (1, 5001)
+    (kept,) = store.range("record", {"record": "y"}, FIRST, END, ["content"]).rows()
+    assert kept["content"] == long
+
+
 def test_one_file_is_imported_by_one_process_at_a_time(tmp_path: Path) -> None:
     with only_one(tmp_path / "x.lock", "x"):
         again = only_one(tmp_path / "x.lock", "x")

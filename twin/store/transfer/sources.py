@@ -146,8 +146,10 @@ class TextSource:
         size = CHUNK
         while True:
             buffer += stream.read(max(0, size - len(buffer)))
-            final = len(buffer) < size or size >= LONGEST_LINE
+            final = len(buffer) < size
             chunk = self._chunk(buffer[:size], offset, line, final=final)
+            if chunk.offset == offset and size >= LONGEST_LINE:
+                chunk = self._chunk(buffer[:size], offset, line, final=True)
             if chunk.offset > offset or final:
                 return chunk, buffer[chunk.offset - offset :]
             size *= 2
