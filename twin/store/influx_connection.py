@@ -57,7 +57,8 @@ class InfluxConnection:
         except ApiException as problem:
             if not problem.status:
                 return Held(f"no secure connection: {reason_of(problem)}")
-            return verdict(problem.status, reason_of(problem), _lower(problem.headers), now())
+            reason = reason_of(problem).removeprefix(f"{problem.status} ")
+            return verdict(problem.status, reason, _lower(problem.headers), now())
         except (urllib3.exceptions.HTTPError, OSError) as problem:
             return Busy(reason_of(problem), slow=isinstance(problem, urllib3.exceptions.ReadTimeoutError))
         return verdict(status, "", _lower(headers), now())
