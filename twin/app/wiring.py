@@ -97,7 +97,8 @@ def influx_server(settings: Settings) -> InfluxServer | None:
 
 
 def set_up_server(settings: Settings) -> ServerSetup | None:
-    """Make or check what the settings' InfluxDB must have; None without that section.
+    """Make or check what the settings' InfluxDB must have, to keep what is shipped as long as the local store does;
+    None without that section.
 
     Raises:
         UsageError, MissingSecretError: the settings can't be followed.
@@ -107,7 +108,8 @@ def set_up_server(settings: Settings) -> ServerSetup | None:
         return None
     from twin.store.influx_setup import set_up
 
-    return set_up(server, {})
+    kept = settings.file.store.retention
+    return set_up(server, {"": kept.raw, "5m": kept.five_minutes, "1h": kept.hours})
 
 
 def shipper_of(settings: Settings) -> Shipper | None:
