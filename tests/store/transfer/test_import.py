@@ -92,6 +92,19 @@ def test_librenms_lines_come_in_by_its_mapping(store: Store, imported: Import) -
     assert done.examples[0].endswith("librenms.lp:2: no tag ifName, which names the interface")
 
 
+def test_what_influx_inspect_exports_comes_in_field_by_field(store: Store, imported: Import) -> None:
+    """The form of influxdata/influxdb's importer: statements first, then a line for each field."""
+    text = (
+        "# INFLUXDB EXPORT: 1677-09-21T00:12:43Z - 2262-04-11T23:47:16Z\n# DDL\nCREATE DATABASE telegraf\n# DML\n"
+        "# CONTEXT-DATABASE:telegraf\n# CONTEXT-RETENTION-POLICY:autogen\n# writing tsm data\n"
+        "ifXTable,source=r1,ifName=e1 ifHCInOctets=7i 1764072000000000000\n"
+        "ifXTable,source=r1,ifName=e1 ifHCOutOctets=8i 1764072000000000000\n"
+    )
+    assert imported("dump", text, "telegraf").refused == 0
+    (row,) = rows(store, "interface")
+    assert (row["in_octets"], row["out_octets"], row["counter_bits"]) == (7, 8, 64)
+
+
 def test_32_bit_counters_have_a_mapping_of_their_own(store: Store, imported: Import) -> None:
     imported("telegraf.lp", (CASES / "telegraf.lp").read_text(), "telegraf-32bit")
     row = next(r for r in rows(store, "interface") if r["device"] == "example.org")

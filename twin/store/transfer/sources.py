@@ -6,6 +6,7 @@ Where a chunk ends depends only on the file and on where it begins: a chunk that
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ Format: TypeAlias = Literal["line", "csv", "parquet"]
 CHUNK = 8 << 20
 _HEAD = 1 << 16
 OWN_HEADER = b"# nettwin line protocol, times in us\n"
+_DATABASES = re.compile(rb"(?:#[^\n]*\n)*?# DDL\n(?:[^\n]*\n)*?# DML\n")
 _SUFFIXES: dict[str, Format] = {
     ".lp": "line", ".line": "line", ".influx": "line", ".csv": "csv", ".parquet": "parquet",
 }  # fmt: skip
@@ -204,10 +206,13 @@ def csv_source(path: Path, kind: str | None, present: int) -> TextSource:
 
 
 def line_source(path: Path, translate: Translate, precision: str, present: int) -> TextSource:
-    """``precision`` "": told by the file itself."""
-    own = first_octets(path).startswith(OWN_HEADER)
-    reader = LineReader(translate, present, precision or ("us" if own else ""))
-    return TextSource(path, "line", reader, OWN_HEADER if own else b"")
+    """``precision`` "": told by the file itself. What influx_inspect writes begins with statements for a server."""
+    start = first_octets(path)
+    if start.startswith(OWN_HEADER):
+        return TextSource(path, "line", LineReader(translate, present, "us"), OWN_HEADER)
+    preamble = _DATABASES.match(start)
+    reader = LineReader(translate, present, precision)
+    return TextSource(path, "line", reader, preamble[0] if preamble else b"")
 
 
 def parquet_source(path: Path, kind: str | None, present: int) -> TableSource:
