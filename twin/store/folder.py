@@ -81,6 +81,7 @@ def _version(store: Place) -> int | None:
 def _begin(store: Place, version: int) -> None:
     if any(not entry.name.removeprefix(".").startswith(MARKER) for entry in store.entries()):
         raise UsageError(f"store {store.address}: the folder holds something else; name an empty or new one")
+    store.check()
     _mark(store, version)
     store.settle([".."])
 

@@ -1,8 +1,8 @@
 """A store in object storage: S3 and what speaks like it, Azure (az://), Google (gs://).
 
 What the storage acknowledged is durable, so nothing is synced. A commit is one conditional PUT, which the storage must
-honour, or two writers would overwrite each other's commits: ``check_conditional`` tries it. Locks hold among the
-processes of this machine only.
+honour, or two writers would overwrite each other's commits: ``check`` tries it. Locks hold among the processes of this
+machine only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import fcntl
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from copy import copy
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -51,9 +52,9 @@ class ObjectPlace:
         Raises:
             UsageError: the address is none, an option is unknown or wrong, or the package obstore is missing.
         """
-        self._url = _checked(url)
-        self._options, self._spool = dict(options), spool
+        self._url, self._within, self._spool = _checked(url), "", spool
         self._plain = _CLIENT | {n: v.reveal() if isinstance(v, Secret) else v for n, v in options.items()}
+        self._secrets = [v.reveal() for v in options.values() if isinstance(v, Secret)]
         self._objects = self._opened()
 
     def _opened(self) -> Any:
@@ -71,7 +72,7 @@ class ObjectPlace:
 
     @property
     def address(self) -> str:
-        return self._url
+        return f"{self._url}/{self._within}".rstrip("/")
 
     @property
     def delta_options(self) -> dict[str, str] | None:
@@ -82,27 +83,30 @@ class ObjectPlace:
         return self._plain | {"max_retries": _RETRIES, "retry_timeout_ms": _RETRY_FOR // timedelta(milliseconds=1)}
 
     def below(self, name: str) -> ObjectPlace:
-        return ObjectPlace(f"{self._url}/{name}", self._options, self._spool)
+        inner = copy(self)
+        inner._within = f"{self._within}{name}/"  # noqa: SLF001 - of its own kind
+        return inner
 
     def entries(self, below: str = "") -> Iterator[Entry]:
         import obstore  # noqa: PLC0415 - as above
 
         with self._asked():
-            for chunk in obstore.list(self._objects, prefix=below or None):
+            for chunk in obstore.list(self._objects, prefix=f"{self._within}{below}" or None):
                 for found in chunk:
-                    yield Entry(found["path"], found["size"], found["last_modified"])
+                    name = found["path"].removeprefix(self._within)
+                    yield Entry(name, found["size"], found["last_modified"])
 
     def read(self, name: str) -> bytes:
         import obstore  # noqa: PLC0415 - as above
 
         with self._asked():
-            return bytes(obstore.get(self._objects, name).bytes())
+            return bytes(obstore.get(self._objects, self._within + name).bytes())
 
     def pieces(self, name: str) -> Iterator[bytes]:
         import obstore  # noqa: PLC0415 - as above
 
         with self._asked():
-            for piece in obstore.get(self._objects, name).stream(min_chunk_size=_PIECE):
+            for piece in obstore.get(self._objects, self._within + name).stream(min_chunk_size=_PIECE):
                 yield bytes(piece)
 
     def create(self, name: str, content: bytes | memoryview) -> None:
@@ -117,15 +121,15 @@ class ObjectPlace:
 
         with self._asked():
             try:
-                obstore.put(self._objects, name, content, mode=mode, use_multipart=False)
+                obstore.put(self._objects, self._within + name, content, mode=mode, use_multipart=False)
             except AlreadyExistsError:
-                raise FileExistsError(f"{self._url}/{name} is there already") from None
+                raise FileExistsError(f"{self.address}/{name} is there already") from None
 
     def delete(self, name: str) -> None:
         import obstore  # noqa: PLC0415 - as above
 
         with self._asked(), suppress(FileNotFoundError):
-            obstore.delete(self._objects, name)
+            obstore.delete(self._objects, self._within + name)
 
     def settle(self, names: Iterable[str]) -> None:
         """Nothing: what was acknowledged is durable."""
@@ -133,7 +137,7 @@ class ObjectPlace:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         self._spool.mkdir(parents=True, exist_ok=True)
-        with (self._spool / f"{sha256(f'{self._url}/{name}'.encode()).hexdigest()[:16]}.lock").open("w") as file:
+        with (self._spool / f"{sha256(f'{self.address}/{name}'.encode()).hexdigest()[:16]}.lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -142,10 +146,23 @@ class ObjectPlace:
 
     def reason(self, problem: BaseException) -> str:
         text = " ".join(_TERMINAL.sub(" ", str(problem).partition(_DEBUG)[0]).split())
-        for value in self._options.values():
-            if isinstance(value, Secret):
-                text = text.replace(value.reveal(), "***")
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
         return text
+
+    def check(self) -> None:
+        name = f".nettwin-probe-{uuid4()}"
+        self.create(name, b"first")
+        try:
+            self.create(name, b"second")
+        except FileExistsError:
+            return
+        finally:
+            self.delete(name)
+        raise StoreError(
+            f"store {self.address}: this storage ignores conditional writes (If-None-Match), so two writers would "
+            "overwrite each other's commits; use one that honours them"
+        )
 
     @contextmanager
     def _asked(self) -> Iterator[None]:
@@ -155,32 +172,9 @@ class ObjectPlace:
         try:
             yield
         except FileNotFoundError as problem:
-            raise FileNotFoundError(f"{self._url}: {self.reason(problem)}") from None
+            raise FileNotFoundError(self.reason(problem)) from None
         except BaseError as problem:
-            raise OSError(f"{self._url}: {self.reason(problem)}") from None
-
-
-def check_conditional(place: ObjectPlace) -> None:
-    """Make sure that of two that write the same name only one succeeds.
-
-    Raises:
-        StoreError: the storage lets both, or can't be reached.
-    """
-    name = f".nettwin-probe-{uuid4()}"
-    try:
-        place.create(name, b"first")
-        try:
-            place.create(name, b"second")
-        except FileExistsError:
-            return
-        finally:
-            place.delete(name)
-    except OSError as problem:
-        raise StoreError(f"store {problem}") from problem
-    raise StoreError(
-        f"store {place.address}: this storage ignores conditional writes (If-None-Match), so several writers would "
-        "overwrite each other's commits; use one that honours them"
-    )
+            raise OSError(self.reason(problem)) from None
 
 
 def _checked(url: str) -> str:

@@ -91,6 +91,14 @@ class Place(Protocol):
         """One holder at a time among the processes of this machine; waits. Let go of when the process dies."""
         ...
 
+    def check(self) -> None:
+        """Try what a store relies on, before the first is made there.
+
+        Raises:
+            StoreError: it does not hold; the line says what.
+        """
+        ...
+
     def spare(self) -> int | None:
         """Free octets; None if there is no end to it."""
         ...
@@ -170,6 +178,9 @@ class LocalPlace:
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    def check(self) -> None:
+        """A file system creates exclusively."""
 
     def spare(self) -> int | None:
         return shutil.disk_usage(self._folder).free
