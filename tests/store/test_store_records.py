@@ -11,18 +11,25 @@ import pytest
 from twin.store import (
     DamagedRecordError,
     Document,
+    InfluxServer,
+    Outbox,
     Store,
     StoredRecord,
     latest_records,
     open_delta,
+    open_shipped,
     put_record,
     put_records,
     record_at,
     record_history,
     stored_records,
 )
+from twin.store.influx_connection import InfluxConnection
+from twin.store.influx_setup import set_up
+from twin.store.place import LocalPlace
 from twin.vocab.blocks import Block
 from twin.vocab.errors import UsageError
+from twin.vocab.inventory import Secret
 from twin.vocab.time import instant
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -143,3 +150,22 @@ def test_writers_that_saw_a_change_in_another_order_do_no_damage(store: Store) -
     late = {"device": "r1", "record": "config", "sha256": sha256(b"a").hexdigest()}
     store.write([Block.from_rows("record", [late], at=instant(NOON + 2 * MINUTE))])
     assert latest_records(store, "config")["r1"] == record("r1", "a", NOON + 2 * MINUTE, NOON + 2 * MINUTE)
+
+
+@pytest.mark.influx
+def test_what_a_server_forgets_is_remembered_here(influx_server: tuple[str, Secret], tmp_path: Path) -> None:
+    """Read from the server: its retention drops raw rows, documents too; what it had before there was a local store."""
+    server = InfluxServer(influx_server[0], "forgetful", influx_server[1])
+    set_up(server, {})
+    for place, text, at in (("before", "older", NOON - MINUTE), ("store", "a", NOON), ("store", "b", NOON + MINUTE)):
+        outbox = Outbox(LocalPlace(tmp_path / place), tmp_path / "shipping", place)
+        with open_shipped(open_delta(outbox.place), outbox, server, quota=10**9, read_there=True) as store:
+            put_record(store, "r1", "config", text, at)
+            store.series("device")  # ships what waits
+            if text == "b":
+                told = [v.content for v in record_history(store, "r1", "config")]
+                connection = InfluxConnection(server)
+                list(connection.ask('DROP MEASUREMENT "record"', "forgetful"))
+                connection.close()
+                later = [v.content for v in record_history(store, "r1", "config")]
+    assert (told, later) == (["older", "a", "b"], ["a", "b"])

@@ -55,6 +55,15 @@ def to_block(kind: str, frame: pl.DataFrame, fields: Sequence[str]) -> Block:
     return Block(kind, keys, at, {name: _column(frame[name]) for name in fields})
 
 
+def united(newer: Block, older: Block | None) -> Block:
+    """Both, sorted by series and time; where both have a value, the newer one's."""
+    if older is None or not len(older):
+        return newer
+    fields = [name for name in KINDS[newer.kind].fields if name in newer.fields]
+    frame = merged(pl.concat([to_frame(older), to_frame(newer)]), KINDS[newer.kind].keys)
+    return to_block(newer.kind, frame, fields)
+
+
 def _shared_text(texts: pl.Series) -> Array:
     """As objects, one Python string for each distinct text."""
     numbers = coded(texts)

@@ -12,11 +12,13 @@ from typing import Self
 import numpy as np
 import structlog
 
+from twin.store.frames import united
 from twin.store.influx import InfluxReader
 from twin.store.influx_connection import InfluxConnection
 from twin.store.outbox import Outbox
 from twin.store.protocols import Batch, Health, Maintained, Match, Store, StoreError, When
 from twin.store.quota import Quota
+from twin.store.samples import cell_length, last_per_cell, micros
 from twin.store.server import InfluxServer
 from twin.store.ship_lock import ShippedByOtherError
 from twin.store.shipper import Shipper, begin_shipping
@@ -39,7 +41,7 @@ class ShippedStore:
             quota: how many bytes of data files may wait.
             read_there: whether reads are answered by the server; before that, what waits is shipped for some seconds
                 unless another does so, so that one reads what one wrote. Documents come from the local store where
-                it has them, so that collecting never waits for the server.
+                it has them, so that collecting never waits for the server, whose retention may have dropped them.
         """
         self._local = local
         self._connection = InfluxConnection(server)
@@ -69,7 +71,22 @@ class ShippedStore:
         *,
         step: timedelta | np.timedelta64 | None = None,
     ) -> Block:
+        if kind == DOCUMENTS and len(here := self._local.range(kind, keys, start, end, fields)):
+            block = united(here, self._older(kind, keys, start, end, fields))
+            return block if step is None else last_per_cell(block, micros(start), cell_length(step))
         return self._reader.range(kind, keys, start, end, fields, step=step)
+
+    def _older(
+        self, kind: str, keys: Match | None, start: When, end: When, fields: Sequence[str] | None
+    ) -> Block | None:
+        """What the server holds from before there was a local store, which keeps documents for ever."""
+        if self._there is None:
+            return None
+        try:
+            return self._there.range(kind, keys, start, end, fields)
+        except StoreError as problem:
+            _log.warning("versions from before shipping may be missing", reason=str(problem))
+            return None
 
     def series(self, kind: str, **match: str | Collection[str]) -> list[dict[str, str]]:
         return self._reader.series(kind, **match)
