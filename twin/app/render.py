@@ -42,6 +42,16 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}" if share >= 0.1 or share == 0 else f"{share:.1%}"
 
 
+def size(octets: int | None) -> str:
+    """12.3 MB; None is a dash."""
+    if octets is None:
+        return "–"
+    for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if octets >= length:
+            return f"{octets / length:.3g} {unit}" if octets / length < 100 else f"{octets / length:.0f} {unit}"
+    return f"{octets} B"
+
+
 def clock(when: datetime, zone: tzinfo) -> str:
     return when.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,13 +58,21 @@ def _letter(file: Path, number: int, line: bytes) -> DeadLetter:
 
 
 def remove_dead_letters(outbox: Outbox, gone: Sequence[DeadLetter]) -> int:
-    """Take these out of the file; how many there were. Only for who holds the remote's lock."""
+    """Take these out of the file; how many there were. Works beside a running shipper."""
     without = set(gone)
-    known = list(dead_letters(outbox))
-    kept = [letter for letter in known if letter not in without]
-    if len(kept) < len(known):
-        LocalPlace(outbox.folder).replace(dead_letter_file(outbox).name, "".join(map(_text, kept)).encode())
+    with _changing(outbox):
+        known = list(dead_letters(outbox))
+        kept = [letter for letter in known if letter not in without]
+        if len(kept) < len(known):
+            LocalPlace(outbox.folder).replace(dead_letter_file(outbox).name, "".join(map(_text, kept)).encode())
     return len(known) - len(kept)
+
+
+@contextmanager
+def _changing(outbox: Outbox) -> Iterator[None]:
+    """For the instant of a change of the file."""
+    with LocalPlace(outbox.folder).lock(f"{outbox.name}.dead.lock"):
+        yield
 
 
 class DeadLetterBox:
@@ -75,10 +84,11 @@ class DeadLetterBox:
         Raises:
             StoreError: the file can't be read.
         """
-        self._file = dead_letter_file(outbox)
+        self._outbox, self._file = outbox, dead_letter_file(outbox)
         self._size_at_most = size_at_most
         self._there: set[tuple[str, int, str]] = set()
-        self._cut_torn_end()
+        with _changing(outbox):
+            self._cut_torn_end()
         for letter in dead_letters(outbox):
             if letter.version > after.get(letter.kind, NOTHING):
                 self._there.add(_identity(letter))
@@ -99,7 +109,7 @@ class DeadLetterBox:
         """
         fresh = [letter for letter in letters if _identity(letter) not in self._there]
         if fresh:
-            with self._file.open("a", encoding="utf-8") as file:
+            with _changing(self._outbox), self._file.open("a", encoding="utf-8") as file:
                 file.write("".join(map(_text, fresh)))
                 file.flush()
                 os.fsync(file.fileno())

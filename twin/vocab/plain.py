@@ -9,7 +9,7 @@ import tempfile
 import types
 import typing
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 from pathlib import Path
@@ -26,7 +26,7 @@ _TEXTUAL = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface)
 def to_plain(value: Any) -> Any:
     """Dataclasses, tuples, arrays, times and addresses -> dict, list, float, text. NaN becomes None.
 
-    Infinities become None too, and a Secret shows as hidden.
+    A length of time is its seconds. Infinities become None too, and a Secret shows as hidden.
     """
     if isinstance(value, Secret):
         return repr(value)
@@ -54,6 +54,8 @@ def _scalar(value: Any) -> Any:
         return to_plain(value.item())
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, _TEXTUAL) else value

@@ -25,6 +25,7 @@ from twin.app.cli import (
     records,
     snmp,
     store,
+    store_ship,
     store_verify,
     transfer,
     whatif,
@@ -50,7 +51,7 @@ app.add_typer(netconf.app, name="netconf")
 app.add_typer(records.app, name="records")
 app.add_typer(snmp.app, name="snmp")
 store_app = typer.Typer(no_args_is_help=True, help="Look after the store: what is in it, its files, its copies.")
-for part in (store, store_verify, transfer):
+for part in (store, store_ship, store_verify, transfer):
     part.register(store_app)
 app.add_typer(store_app, name="store")
 
