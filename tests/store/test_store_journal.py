@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import pytest
 
 from twin.store import Store, StoreError, open_delta
 from twin.store.cursors import advance, consumers, forget, held, positions, register, restart
-from twin.store.journal import VERSION, Backlog, Journal, newest_versions
+from twin.store.journal import VERSION, Backlog, Journal, newest_versions, unread_files
 from twin.store.place import LocalPlace, Place
 from twin.vocab.blocks import Block
 
@@ -177,3 +177,23 @@ def test_a_cursor_is_synced_before_it_counts(place: Place, store: Store, monkeyp
     monkeypatch.setattr(Path, "replace", noted_replace)
     advance(place, "a", {KIND: 1})
     assert done == ["sync a", "rename", "sync consumers", "sync store"]
+
+
+def test_upkeep_keeps_what_the_slowest_consumer_has_not_read(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a remote is away, and however often files are merged."""
+    monkeypatch.setattr("twin.store.delta.GRACE", timedelta())
+    register(place, "a", newest_versions(place))
+    for number in range(6):
+        store.write([routes(2 * number), routes(2 * number + 1)])
+        store.maintain(datetime.now(UTC))
+    after = newest_versions(place)[KIND]
+    assert sorted(appended(Journal(place), -1)) == list(range(12))
+    assert len(unread_files(place, KIND)) == 6
+    advance(place, "a", {KIND: after})
+    assert unread_files(place, KIND) == frozenset()
+    assert store.maintain(datetime.now(UTC)).deleted_files > 0
+    with pytest.raises(StoreError, match=f"journal {place.address}, {KIND}, versions"):
+        appended(Journal(place), -1)
+    assert len(store.range(KIND, None, T0, T0 + np.timedelta64(1, "h"))) == 12

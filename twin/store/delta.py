@@ -140,12 +140,14 @@ class DeltaStore:
             return series(self._newest(kind), wanted)
 
     def maintain(self, now: datetime) -> Maintained:  # noqa: ARG002 - part of the protocol; all is kept here
-        """Merge each day's small files; delete files merged more than ``GRACE`` ago."""
+        """Merge each day's small files; delete files merged more than ``GRACE`` ago unless the journal needs them."""
         done = [self._maintain(kind) for kind in KINDS]
         return Maintained(sum(d.merged_files for d in done), sum(d.deleted_files for d in done))
 
     def _maintain(self, kind: str) -> Maintained:
         from deltalake.exceptions import CommitFailedError
+
+        from twin.store.journal import unread_files
 
         with self._lock, self._engine(kind):
             if (table := self._table(kind)) is None:
@@ -154,7 +156,7 @@ class DeltaStore:
                 merged_files = table.compact()
             except CommitFailedError:
                 merged_files = 0
-            return Maintained(merged_files, table.vacuum(GRACE))
+            return Maintained(merged_files, table.vacuum(GRACE, unread_files(self._place, kind)))
 
     def health(self) -> Health:
         import deltalake

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from deltalake import DeltaTable, Schema, Transaction, WriterProperties
+from deltalake import DeltaTable, PostCommitHookProperties, Schema, Transaction, WriterProperties
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from twin.store.commits import LOG
@@ -24,6 +24,7 @@ from twin.store.protocols import Batch, KindHealth
 from twin.store.reading import PATH, WRITTEN, Choices, holding, live_files, matching, overlapping, scan, touching
 from twin.vocab.schema import KINDS
 
+_KEEP_LOG = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 _COMPRESSION = WriterProperties(compression="ZSTD", compression_level=3)
 
 
@@ -108,7 +109,7 @@ class KindTable:
     def compact(self) -> int:
         """Merge small files of each day; how many there were."""
         before = self._table.version()
-        done = self._table.optimize.compact(writer_properties=_COMPRESSION)
+        done = self._table.optimize.compact(writer_properties=_COMPRESSION, post_commithook_properties=_KEEP_LOG)
         self._sync(before + 1)
         return int(done["numFilesRemoved"])
 
@@ -119,10 +120,13 @@ class KindTable:
         self._place.settle([*added, *{name.rpartition("/")[0] for name in added}])
         sync_entries(self._place, first, last)
 
-    def vacuum(self, grace: timedelta) -> int:
-        """Delete files merged away longer than ``grace`` ago; how many."""
+    def vacuum(self, grace: timedelta, unread: Collection[str]) -> int:
+        """Delete files merged away longer than ``grace`` ago, but none of those in ``unread``; how many."""
         hours = grace // timedelta(hours=1)
-        return len(self._table.vacuum(hours, dry_run=False, enforce_retention_duration=False))
+        gone = set(self._table.vacuum(hours, enforce_retention_duration=False)) - set(unread)
+        for name in gone:
+            self._place.delete(name)
+        return len(gone)
 
     def health(self) -> KindHealth | None:
         files = self.files()

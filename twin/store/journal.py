@@ -10,14 +10,16 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from twin.store.commits import LOG, entry_name
-from twin.store.cursors import NOTHING
+from twin.store.cursors import NOTHING, held
 from twin.store.delta_log import open_table, sync_entries
 from twin.store.frames import frame_schema
 from twin.store.place import Place
@@ -79,6 +81,25 @@ def newest_versions(store: Place) -> dict[str, int]:
         except (DeltaError, OSError) as problem:
             raise StoreError(f"journal {store.address}, {kind}: {store.reason(problem)}") from problem
     return found
+
+
+def unread_files(store: Place, kind: str) -> frozenset[str]:
+    """The data files, by their names in the table's folder, that the slowest consumer has yet to read: merged ones too.
+
+    Log entries after ``cursors.held`` must be kept as well.
+
+    Raises:
+        StoreError: a cursor or the log can't be read; then nothing may be deleted.
+    """
+    after = held(store, kind)
+    if after is None:
+        return frozenset()
+    table, names = store.below(kind), set[str]()
+    for version in count(after + 1):
+        if (actions := _actions(table, version)) is None:
+            return frozenset(names)
+        names |= {unquote(add["path"]) for add in _appended(actions)}
+    raise AssertionError
 
 
 class Journal:
@@ -223,6 +244,11 @@ def _inserted(kind: str, feed: pl.DataFrame) -> pl.DataFrame:
 
 def _entry(table: Place, version: int) -> Entry | None:
     """What a version appended; None if there is no such version (yet)."""
+    actions = _actions(table, version)
+    return None if actions is None else _entry_of(version, actions)
+
+
+def _actions(table: Place, version: int) -> list[dict[str, Any]] | None:
     try:
         content = table.read(entry_name(version))
     except FileNotFoundError:
@@ -231,11 +257,15 @@ def _entry(table: Place, version: int) -> Entry | None:
         actions = [json.loads(line) for line in content.splitlines()]
     except ValueError:  # torn by a power cut, or empty: whoever opens the table next settles it
         return None
-    return _entry_of(version, actions) if actions else None
+    return actions or None
+
+
+def _appended(actions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [a["add"] for a in actions if "add" in a and a["add"]["dataChange"]]
 
 
 def _entry_of(version: int, actions: Sequence[Mapping[str, Any]]) -> Entry:
-    added = [a["add"] for a in actions if "add" in a and a["add"]["dataChange"]]
+    added = _appended(actions)
     stamps = [a["commitInfo"]["timestamp"] for a in actions if "timestamp" in a.get("commitInfo", {})]
     return Entry(
         version,
