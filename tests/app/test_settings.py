@@ -165,6 +165,11 @@ def test_the_packaged_samples_hold() -> None:
         ("store: {retention: {raw: 1d}}", "nettwin.yaml:2: store.retention: raw: keep samples for 2d"),
         ("store: {retention: {5m: 30d}}", "nettwin.yaml:2: store.retention: the thinner, the longer"),
         ("store: {retention: {5m: soon}}", "nettwin.yaml:2: store.retention.5m: 'soon' is not a duration"),
+        ("store: {options: {region: eu}}", "nettwin.yaml:2: store: options: belong to object storage"),
+        (
+            "store: {location: 's3://b/p', options: {secret_access_key: hush}}",
+            "nettwin.yaml:2: store: options.secret_access_key: a secret never stands in a file",
+        ),
         ("store: {engine: influxdb}", "nettwin.yaml:2: store: engine influxdb needs the section"),
         ("discover: {allow: [10.0.0.1/8]}", "nettwin.yaml:2: discover.allow.0"),
         ("colour: red", "nettwin.yaml:2: colour: unknown key"),

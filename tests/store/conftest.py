@@ -8,15 +8,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from tests.store.s3server import object_place
 from twin.store import InfluxServer, Outbox, Store, open_delta, open_shipped
 from twin.store.influx_setup import set_up
-from twin.store.objects import ObjectPlace
 from twin.store.place import LocalPlace, Place
 from twin.vocab.inventory import Secret
 
@@ -39,32 +39,41 @@ def influx_server() -> Iterator[tuple[str, Secret]]:
         server.wait(30)
 
 
-@pytest.fixture(scope="session")
-def bucket_server() -> Iterator[str]:
-    """The URL of an S3 server with an empty bucket ``bucket``."""
+@contextmanager
+def bucket() -> Iterator[tuple[str, int]]:
     for package in ("moto", "obstore"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"the Python package {package} is not installed (make setup)")
-    script = str(Path(__file__).with_name("s3server.py"))
-    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+    module = [sys.executable, "-m", "tests.store.s3server"]
+    with subprocess.Popen(
+        module, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
         assert server.stdin is not None
         assert server.stdout is not None
-        yield json.loads(server.stdout.readline())["url"]
+        started = json.loads(server.stdout.readline())
+        yield started["url"], started["pid"]
         server.stdin.close()
         server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[str]:
+    """The URL of an S3 server with an empty bucket ``bucket``."""
+    with bucket() as (url, _):
+        yield url
+
+
+@pytest.fixture
+def own_bucket_server() -> Iterator[tuple[str, int]]:
+    """(URL, process) of one that a test may tell to misbehave, or stop."""
+    with bucket() as server:
+        yield server
 
 
 @pytest.fixture
 def new_place(bucket_server: str, tmp_path: Path) -> Callable[[], Place]:
     """Makes an empty place in object storage."""
-    return lambda: object_place(bucket_server, f"s3://bucket/a store{next(_NUMBER)}", tmp_path)
-
-
-def object_place(server: str, url: str, spool: Path) -> ObjectPlace:
-    """A place in the bucket of a test's server."""
-    options: dict[str, str | Secret] = {"endpoint": server, "region": "us-east-1", "allow_http": "true"}
-    options |= {"access_key_id": Secret("someone"), "secret_access_key": Secret("hunter2")}
-    return ObjectPlace(url, options, spool)
+    return lambda: object_place(bucket_server, f"a store{next(_NUMBER)}", tmp_path)
 
 
 @pytest.fixture(params=ENGINES)

@@ -188,7 +188,7 @@ LOG_DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "an entry is there twice": (
         lambda log: shutil.copy(log / f"{6:020}.json", log / f"{7:020}.json"),
         f"{7:020}.json",
-        "a second time",
+        "goes back to round 181 of w",
     ),
     "all is gone": (lambda log: removed(log, *(e.name for e in log.iterdir())), "", "holds no entry"),
 }

@@ -6,6 +6,7 @@ Relative paths in a file are relative to that file. Secrets are only referred to
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import timedelta
@@ -25,6 +26,9 @@ SHORTEST_RETENTION = timedelta(days=2)
 SETTINGS_VARIABLE = "NETTWIN_SETTINGS"
 DATABASE_NAME = r"^[^/\x00-\x1f\x7f-\x9f]+$"
 REMOTE_NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
+SECRET_OPTION = re.compile(
+    r"access_key|secret|account_key|master_key|token$|password|sas_|service_account_key|customer_key"
+)
 DEVICE_NAME = r"^[^:\x00-\x1f\x7f-\x9f]+$"
 
 
@@ -135,9 +139,13 @@ class RetentionSettings:
 class StoreSettings:
     """Samples are stored in the data folder; with a section ``influxdb`` they are shipped there as well.
 
-    ``engine``: which of them answers reads; ``retention``: how long what is kept in the data folder.
+    ``location``: another folder, or object storage (s3://bucket/prefix); ``options``: how that is reached (endpoint,
+    region, allow_http ...), its keys by reference; ``engine``: which of them answers reads; ``retention``: how long
+    what is kept in the store.
     """
 
+    location: str | None = None
+    options: dict[str, SecretReference | str] = field(default_factory=dict)
     engine: Literal["delta", "influxdb"] = "delta"
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     influxdb: InfluxSettings | None = None
@@ -147,6 +155,19 @@ class StoreSettings:
         if self.engine == "influxdb" and self.influxdb is None:
             raise ValueError("engine influxdb needs the section influxdb: url, token, database")
         return self
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> StoreSettings:
+        if self.options and not self.in_objects:
+            raise ValueError("options: belong to object storage, a location such as s3://bucket/prefix")
+        for name, value in self.options.items():
+            if isinstance(value, str) and SECRET_OPTION.search(name):
+                raise ValueError(f"options.{name}: a secret never stands in a file: refer to it by {{env: NAME}}")
+        return self
+
+    @property
+    def in_objects(self) -> bool:
+        return self.location is not None and "://" in self.location
 
 
 @dataclass(frozen=True, config=STRICT)

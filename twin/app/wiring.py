@@ -73,8 +73,22 @@ def store_of(settings: Settings) -> Store:
 
 
 def place_of(settings: Settings) -> Place:
-    """Where the embedded store lies; it need not be there."""
-    return LocalPlace(data_of(settings) / "store")
+    """Where the embedded store lies; it need not be there.
+
+    Raises:
+        UsageError, MissingSecretError: the settings can't be followed.
+    """
+    chosen = settings.file.store
+    if chosen.location is None or not chosen.in_objects:
+        return LocalPlace(data_of(settings) / "store" if chosen.location is None else settings.at(chosen.location))
+    from twin.store.objects import ObjectPlace
+
+    base, needed_by = settings.path.parent, f"{settings.path}: store.options"
+    options = {
+        name: value if isinstance(value, str) else resolve_secret(value, base, needed_by=f"{needed_by}.{name}")
+        for name, value in chosen.options.items()
+    }
+    return ObjectPlace(chosen.location, options, data_of(settings) / "spool")
 
 
 def outbox_of(settings: Settings, remote: str) -> Outbox:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from deltalake import DeltaTable, PostCommitHookProperties, Schema, Transaction, WriterProperties
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from twin.store.commits import LOG
 from twin.store.delta_log import DAY, commit, open_table, sync_entries
@@ -82,7 +82,12 @@ class KindTable:
         )
         added = [write_file(self._place, day, rows, self._keys) for day, rows in _by_day(columns)]
         marks = [Transaction(batch.writer, batch.number)] if batch else []
-        commit(self._table, self._place, added, data_change=True, marks=marks)
+        try:
+            commit(self._table, self._place, added, data_change=True, marks=marks)
+        except CommitFailedError:  # object storage may have taken a commit whose answer was lost
+            self.refresh()
+            if batch is None or not self._has(batch):
+                raise
 
     def _has(self, batch: Batch) -> bool:
         last = self._table.transaction_version(batch.writer)

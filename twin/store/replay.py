@@ -161,10 +161,10 @@ class _Fold:
 
     def _add(self, values: Values) -> str:
         file = data_file(values)
-        twice = file.path in self._live
+        differs = self._live.get(file.path, file) != file
         self._live[file.path] = file
         self._removed.pop(file.path, None)
-        return f"adds {file.path} a second time" if twice else ""
+        return f"adds {file.path} a second time, and differently" if differs else ""
 
     def _mark(self, values: Values) -> str:
         writer, number = str(values["appId"]), int(values["version"])
