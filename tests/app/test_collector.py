@@ -267,6 +267,6 @@ def test_events_wait_for_the_store(made: Made, store: Store, monkeypatch: pytest
     assert events(store) == [("r1", "linkDown", "eth1")]
     collector.close()
     assert {(device, event) for device, event, _ in events(store)[1:]} == {
-        ("nettwin", "store_failed"),
-        ("nettwin", "store_works"),
+        ("nettwin", "alarm"),
+        ("nettwin", "alarm_over"),
     }

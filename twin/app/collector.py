@@ -18,6 +18,7 @@ from twin.app.collector_status import CollectorStatus, FailingPoll, Seconds
 from twin.app.events import event_block, store_events
 from twin.app.noticing import Identity, Noticing
 from twin.app.render import age
+from twin.app.store_watch import StoreFigures
 from twin.store import Store, StoreError, latest_records
 from twin.vocab.blocks import Block
 from twin.vocab.errors import NettwinError
@@ -92,6 +93,7 @@ class Collector:
     ) -> None:
         self.progress = Progress()
         self.traps: Callable[[], Mapping[str, int]] = dict
+        self.surroundings: Callable[[], StoreFigures] = StoreFigures
         self._store, self._clock = store, clock
         self._deliveries = Deliveries(store, key, f"collect-{shard.replace('/', 'of')}")
         self._devices, self._every, self.shard = devices, interval, shard
@@ -178,7 +180,7 @@ class Collector:
         if not self._store_trouble:
             self._trouble_since = now()
             self._tell(f"not stored yet: {problem}; {LATER}")
-            self._own_event("store_failed", problem)
+            self.told("alarm", "store", problem)
         elif self.progress.lost and not self._losing:
             self._tell("more waits than is kept: from now on the oldest values are lost")
             self._losing = True
@@ -189,7 +191,7 @@ class Collector:
             return
         self._tell("stored again, what was kept included")
         lasted = age((now() - self._trouble_since).total_seconds())
-        self._own_event("store_works", f"after {lasted}: {self._store_trouble}; {self.progress.lost:,} values lost")
+        self.told("alarm_over", "store", f"after {lasted}: {self._store_trouble}; {self.progress.lost:,} values lost")
         self._store_trouble, self._trouble_since, self._losing = "", None, False
 
     def _refuse(self, taken: Round, problem: ValueError) -> None:
@@ -198,8 +200,9 @@ class Collector:
         self._refused += lost
         self._tell(f"{lost:,} values can't be stored, and are lost: {problem}")
 
-    def _own_event(self, event: str, detail: str) -> None:
-        self.happened(Event(OWN, event, "store", SOURCE, f"collector {self.shard}: {detail}", now()))
+    def told(self, event: str, subject: str, detail: str) -> None:
+        """Something about the collecting itself: an event of no device but ``nettwin``. From any thread."""
+        self.happened(Event(OWN, event, subject, SOURCE, f"collector {self.shard}: {detail}", now()))
 
     def status(self) -> CollectorStatus:
         """How the collector is now."""
@@ -212,7 +215,7 @@ class Collector:
             devices=self._devices,
             now=dict(Counter(f"{poll.protocol} {poll.status}" for poll in last)),
             failing=tuple(poll for poll in last if poll.status != "ok"),
-            polls={f"{protocol} {status}": n for (protocol, status), n in self._polls.items()},
+            polls={f"{protocol} {status}": n for (protocol, status), n in list(self._polls.items())},
             poll_seconds=self._poll_seconds.frozen(),
             skipped=p.skipped,
             out_of_turn=p.out_of_turn,
@@ -229,6 +232,7 @@ class Collector:
             store_trouble=self._store_trouble,
             trouble_since=self._trouble_since,
             traps=dict(self.traps()),
+            surroundings=self.surroundings(),
         )
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from twin.app.store_watch import StoreFigures
 from twin.vocab.errors import UsageError
 from twin.vocab.plain import from_plain
 
@@ -73,7 +74,8 @@ class CollectorStatus:
 
     ``store_trouble`` and ``trouble_since``: why the store takes nothing, "" and None if it does.
     ``skipped``: polls not made because the one before still ran; ``waiting`` and ``lost``: values not stored yet, and
-    never; ``late_s``: how late the last poll began; ``traps``: notifications taken, and dropped for which reason.
+    never; ``late_s``: how late the last poll began; ``traps``: notifications taken, and dropped for which reason;
+    ``surroundings``: free disk, shipping, alarms.
     """
 
     shard: str
@@ -100,6 +102,7 @@ class CollectorStatus:
     store_trouble: str
     trouble_since: datetime | None = None
     traps: dict[str, int] = field(default_factory=dict)
+    surroundings: StoreFigures = field(default_factory=StoreFigures)
     pid: int = field(default_factory=os.getpid)
     schema_version: int = STATUS_VERSION
 
@@ -173,6 +176,7 @@ class _Told:
         for name, text in _COUNTERS.items():
             yield self._plain(f"nettwin_collect_{name}", text, name, CounterMetricFamily)
         yield self._traps(CounterMetricFamily)
+        yield from self._store()
         yield self._histogram("nettwin_collect_poll_seconds", "How long polls took.", "poll_seconds")
         yield self._histogram("nettwin_collect_store_seconds", "How long storing took.", "store_seconds")
 
@@ -190,6 +194,29 @@ class _Told:
             for outcome, number in status.traps.items():
                 made.add_metric((status.shard, outcome), number)
         return made
+
+    def _store(self) -> Iterator[Any]:
+        """Where several collectors share a store, each tells what it sees."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        free = GaugeMetricFamily("nettwin_store_free_bytes", "Free where the store lies.", labels=("shard",))
+        alarms = GaugeMetricFamily("nettwin_alarm", "1 for what is wrong with the store.", labels=("shard", "subject"))
+        state = GaugeMetricFamily("nettwin_ship_state", "1 for the state shipping is in.", labels=("shard", "state"))
+        figures: dict[str, Any] = {
+            **{n: GaugeMetricFamily(f"nettwin_ship_{n}", t, labels=("shard",)) for n, t in _SHIP_GAUGES.items()},
+            **{n: CounterMetricFamily(f"nettwin_ship_{n}", t, labels=("shard",)) for n, t in _SHIP_COUNTERS.items()},
+        }
+        for status in self.statuses():
+            seen, shard = status.surroundings, status.shard
+            if seen.free_bytes is not None:
+                free.add_metric((shard,), seen.free_bytes)
+            for subject in (*(seen.alarms or ()), *(("store",) if status.store_trouble else ())):
+                alarms.add_metric((shard, subject), 1)
+            if seen.ship is not None:
+                state.add_metric((shard, seen.ship.state), 1)
+                for name, family in figures.items():
+                    family.add_metric((shard,), getattr(seen.ship, name))
+        yield from (free, alarms, state, *figures.values())
 
     def _plain(self, name: str, text: str, attribute: str, family: Any) -> Any:
         made = family(name, text, labels=("shard",))
@@ -216,6 +243,18 @@ _GAUGES = {
     "waiting": "Measured values not stored yet.",
     "last_stored": "When something was last stored, seconds since 1970.",
     "updated": "When these figures were taken, seconds since 1970.",
+}
+_SHIP_GAUGES = {
+    "backlog_rows": "Rows that wait to be shipped.",
+    "backlog_bytes": "Bytes of data files that wait to be shipped.",
+    "backlog_age_s": "How long the oldest of them waits, seconds.",
+    "quota": "Bytes that may wait before nothing more is stored.",
+}
+_SHIP_COUNTERS = {
+    "sent": "Points sent.",
+    "dead": "Lines refused for good.",
+    "expired": "Points older than the server keeps them.",
+    "retries": "Requests that came to nothing, and were sent again.",
 }
 _COUNTERS = {
     "skipped": "Polls not made because the one before still ran.",

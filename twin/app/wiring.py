@@ -26,6 +26,7 @@ from models.registry import Registry
 from twin.app.folderconfigs import FolderReport, import_folder
 from twin.app.inventory import resolve_secret
 from twin.app.settings import Settings, TrapSettings, host_and_port, packaged_configs
+from twin.app.store_watch import Shipping
 from twin.app.trapping import InterfaceNames, engine_identity
 from twin.net.facts import LinkFactsTable
 from twin.store import InfluxServer, Outbox, Reader, State, Store, open_delta, open_shipped, open_shipper
@@ -136,6 +137,14 @@ def shipper_of(settings: Settings) -> Shipper | None:
     if server is None or section is None:
         return None
     return open_shipper(outbox_of(settings, section.name), server, dead_letter_bytes=section.dead_letters)
+
+
+def shipping_of(settings: Settings) -> Shipping | None:
+    """The same with where it lies and how much may wait, for who watches it."""
+    shipper, section = shipper_of(settings), settings.file.store.influxdb
+    if shipper is None or section is None:
+        return None
+    return Shipping(outbox_of(settings, section.name), shipper, section.quota)
 
 
 def state_of(settings: Settings) -> State:

@@ -241,7 +241,7 @@ class Shipper:
         dead = box.put(letters)
         if letters:
             first = letters[0]
-            _log.error(
+            _log.warning(
                 "lines refused", remote=self._outbox.name, kind=portion.kind, lines=len(letters), reason=first.reason
             )
         if done.expired:
@@ -337,7 +337,7 @@ def _requests(lines: Sequence[str], lines_at_once: int, bytes_at_once: int) -> I
 
 def _log_change(before: ShipStatus, after: ShipStatus) -> None:
     if after.state == "holding":
-        _log.error("shipping is held: somebody must act", remote=after.remote, reason=after.reason)
+        _log.warning("shipping is held: somebody must act", remote=after.remote, reason=after.reason)
     elif after.state == "backing off":
         _log.warning("shipping waits: busy or away", remote=after.remote, reason=after.reason)
     elif before.state in {"holding", "backing off"}:

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from twin.app.cli.common import JsonOption, Screen, SettingsOption, Stop, progress, screen, settings_of
-from twin.app.render import age, table, to_json
+from twin.app.render import age, size, table, to_json
 from twin.vocab.errors import EXIT_ERROR, UsageError
 from twin.vocab.plain import to_plain
 from twin.vocab.time import now, parse_duration
@@ -19,11 +19,10 @@ from twin.vocab.time import now, parse_duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from collectors.failures import Failed
     from collectors.pace import Shard
-    from collectors.results import Polled, Round, Status
+    from collectors.results import Polled, Status
     from collectors.rounds import Poller
     from collectors.snmp.traps import TrapReceiver
     from collectors.watch import Nudges, Timing
@@ -32,11 +31,13 @@ if TYPE_CHECKING:
     from twin.app.collector_status import CollectorStatus
     from twin.app.folderconfigs import FolderReport
     from twin.app.settings import Settings
+    from twin.app.store_watch import StoreFigures, StoreWatch
     from twin.store import Store
     from twin.vocab.events import Event
     from twin.vocab.inventory import Device
 
 HAND_ON_S = 5.0
+SHIP_S = 10.0
 
 
 def register(app: typer.Typer) -> None:
@@ -121,11 +122,32 @@ def _once(chosen: Settings, inventory: Sequence[Device], *, as_json: bool) -> No
         if folder is not None:
             tally.folder(folder())
         steps.finish(f"{report.samples:,} values from {report.devices} devices in {report.seconds:.1f} s")
+        left = _ship_once(chosen)
     for result in troubles:
         tally.heard(result)
+    if left:
+        screen().warn(left)
     tally.report(report)
     if tally.failed:
         raise typer.Exit(EXIT_ERROR)
+
+
+def _ship_once(chosen: Settings) -> str:
+    """Send what waits for InfluxDB, for a while; what is to be said of the rest, "" if nothing is left."""
+    from twin.app.wiring import shipper_of
+    from twin.store import StoreError
+
+    shipper = shipper_of(chosen)
+    if shipper is None:
+        return ""
+    try:
+        status = shipper.ship(within=SHIP_S)
+    except StoreError as problem:
+        return f"not shipped: {problem}"
+    if not status.backlog_rows:
+        return ""
+    why = status.reason or f"after {SHIP_S:g} s"
+    return f"{status.backlog_rows:,} rows still wait to be shipped: {why}; nettwin store ship sends them"
 
 
 def _for_ever(
@@ -171,17 +193,44 @@ def _beside(
     *,
     every: float,
 ) -> None:
-    """What runs beside the polling: answers for Prometheus, configuration text from a folder, the store's upkeep."""
+    """What runs beside the polling: answers for Prometheus, configuration text from a folder, the store's upkeep,
+    shipping, and looking at the store."""
     from twin.app.collector_status import served
     from twin.app.folderconfigs import Background
+    from twin.app.store_watch import Repeated, ShippingBeside, StoreWatch
     from twin.app.upkeep import UpkeepBeside, upkeep_command
-    from twin.app.wiring import data_of, folder_of
+    from twin.app.wiring import data_of, folder_of, place_of, shipping_of
 
     if chosen.file.collect.metrics:
         stack.enter_context(served(chosen.file.collect.metrics, collector.status))
     if (folder := folder_of(chosen, inventory, store)) is not None:
         stack.enter_context(Background(folder, every, tally.folder, tally.trouble))
     stack.enter_context(UpkeepBeside(upkeep_command(chosen.path), data_of(chosen), tally.trouble))
+    if (shipping := shipping_of(chosen)) is not None:
+        stack.enter_context(ShippingBeside(shipping.shipper))
+    watch = StoreWatch(place_of(chosen), shipping, tell=tally.trouble, well=tally.note, happened=collector.told)
+    collector.surroundings = lambda: watch.figures
+    stack.enter_context(Repeated(_told_of_itself(chosen, watch, collector, tally), HAND_ON_S))
+
+
+def _told_of_itself(chosen: Settings, watch: StoreWatch, collector: Collector, tally: Tally) -> Callable[[], None]:
+    """Look at the store and keep the status file up to date; that it can't be written stops nothing."""
+    from twin.app.collector_status import status_file
+    from twin.app.wiring import data_of
+    from twin.vocab.plain import write_plain
+
+    path = status_file(data_of(chosen), collector.shard)
+
+    def tell() -> None:
+        watch.look()
+        try:
+            write_plain(path, collector.status())
+        except OSError as problem:
+            tally.unwritten(f"{path}: can't be written: {problem.strerror}")
+        else:
+            tally.unwritten("")
+
+    return tell
 
 
 def _watch(
@@ -196,29 +245,21 @@ def _watch(
 ) -> None:
     """Poll, hear and deliver until told to stop."""
     from collectors.watch import Nudges
-    from twin.app.collector_status import status_file
-    from twin.app.wiring import data_of
 
-    nudges, told_in = Nudges(), status_file(data_of(chosen), collector.shard)
+    nudges = Nudges()
     heard = _ears(stack, chosen, inventory, store, collector, tally, nudges)
     stop = stack.enter_context(Stop())
-
-    def deliver(taken: Round) -> bool:
-        kept = collector.deliver(taken)
-        _tell_of_itself(collector, told_in, tally)
-        return kept
 
     poller.watch(
         inventory,
         timing,
-        deliver,
+        collector.deliver,
         stop=lambda: stop.requested,
         heard=heard,
         nudges=nudges,
         progress=collector.progress,
     )
     collector.close()
-    _tell_of_itself(collector, told_in, tally)
     if never := collector.progress.lost + collector.progress.waiting:
         tally.trouble(f"{never:,} values were never stored")
 
@@ -364,18 +405,6 @@ def _is_full(result: Polled | Failed) -> bool:
     return isinstance(result, Polled) and result.observed is not None
 
 
-def _tell_of_itself(collector: Collector, path: Path, tally: Tally) -> None:
-    """Keep the status file up to date; that it can't be written stops nothing."""
-    from twin.vocab.plain import write_plain
-
-    try:
-        write_plain(path, collector.status())
-    except OSError as problem:
-        tally.unwritten(f"{path}: can't be written: {problem.strerror}")
-    else:
-        tally.unwritten("")
-
-
 def _tell_status(chosen: Settings, *, as_json: bool, prometheus: bool) -> None:
     from twin.app.collector_status import prometheus_text, read_statuses
     from twin.app.wiring import data_of
@@ -428,5 +457,16 @@ def _facts(status: CollectorStatus) -> dict[str, str]:
         "lost": f"{status.lost:,} values",
         "storing took": f"median {took.median_s:.3g} s, 99 % within {took.p99_s:.3g} s, at most {took.longest_s:.3g} s",
         "store": f"{status.store_trouble} (since {ago(status.trouble_since)})" if status.trouble_since else "works",
+        **_store_facts(status.surroundings),
         "traps": ", ".join(f"{n:,} {what}" for what, n in sorted(status.traps.items())) or "none",
     }
+
+
+def _store_facts(seen: StoreFigures) -> dict[str, str]:
+    facts = {"free disk": "–" if seen.free_bytes is None else size(seen.free_bytes)}
+    if (ship := seen.ship) is not None:
+        facts["shipping"] = f"{ship.state}: {ship.reason}" if ship.reason else ship.state
+        waiting = f"{ship.backlog_rows:,} rows, {size(ship.backlog_bytes)} of {size(ship.quota)}"
+        facts["to be shipped"] = f"{waiting}, the oldest for {age(ship.backlog_age_s)}"
+        facts["shipped"] = f"{ship.sent:,} points; {ship.dead:,} refused, {ship.expired:,} too old"
+    return facts | {f"alarm: {subject}": text for subject, text in (seen.alarms or {}).items()}
