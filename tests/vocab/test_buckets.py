@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.vocab.buckets import MANTISSA_BITS, Buckets, gauge_buckets, last_of_bucket, rate_buckets, rounded
+from twin.vocab.buckets import MANTISSA_BITS, Buckets, gauge_buckets, rate_buckets, rounded
 from twin.vocab.rates import Rates, SeriesRates
 
 LENGTH = 300
@@ -113,13 +113,6 @@ def test_gauges_by_bucket_in_any_order(samples: list[tuple[int, int, float]], or
         assert mean == pytest.approx(sum(there) / len(there))
         nearest_rank = sorted(there)[math.ceil(0.95 * len(there)) - 1]
         assert (least, p95, greatest, count) == (min(there), nearest_rank, max(there), len(there))
-
-
-def test_the_last_of_a_bucket_is_the_last_measured() -> None:
-    series, at = np.array([0, 0, 0, 1]), instants([10, 20, 310, 15])
-    measured = np.array([True, False, True, True])
-    found = last_of_bucket(series, at, measured, LENGTH * 10**6)
-    assert [f.tolist() for f in found] == [[0, 0, 1], [0, 1, 0], [0, 2, 3]]
 
 
 @given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=9))

@@ -8,54 +8,60 @@ had time to settle; an hour in which later something arrives is due again, and t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import takewhile
 from uuid import uuid4
-from zlib import crc32
 
 import numpy as np
+import polars as pl
 
 from twin.store.commits import LOG, entry_name
+from twin.store.frames import to_frame
 from twin.store.place import Place
 from twin.store.protocols import Batch, Store, StoreError
 from twin.store.replay import LogError, data_file, parse_entry
 from twin.store.tiers import Raw, thinned
-from twin.vocab.blocks import Block
-from twin.vocab.sampling import CLOCKS, LONGEST_GAP_S
+from twin.vocab.blocks import Block, concat
+from twin.vocab.sampling import CLOCKS, LONGEST_GAP_S, some_devices
 from twin.vocab.schema import KINDS, TIERS
+from twin.vocab.time import instant
 
+_BEFORE = " before"
 SETTLING = timedelta(minutes=15)
 """How long after its end an hour is waited for."""
 THINNED = tuple(dict.fromkeys(kind.thins for kind in KINDS.values() if kind.thins))
 """The kinds that have tiers."""
-ROWS_AT_ONCE = 3_000_000
+ROWS_AT_ONCE = 2_000_000
 _HOUR = timedelta(hours=1)
 _HOURS_AT_ONCE = 6
-_PARTS_A_RUN = 1_000_000
+_MARGIN = timedelta(seconds=LONGEST_GAP_S)
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Work that was begun: its number, the hours (since 1970), and into how many groups devices are parted."""
+    """Work that was begun: the hours (since 1970) left, the devices before which the work is parted, and which of the
+    hours were done before but for a rate that ended later."""
 
-    number: int
     hours: tuple[int, ...]
-    groups: int
+    edges: tuple[str, ...]
+    repeated: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class _State:
     """How far a kind is thinned: all hours touched up to ``version`` are done, but for those named.
 
-    ``writer``: whose batches the store knows; ``waiting``: not over yet; ``again``: done, but a rate that ended
-    later reaches back into them.
+    ``writer``: whose batches the store knows, ``number`` the next of them; ``waiting``: not over yet; ``again``: done,
+    but a rate that ended later reaches back into them.
     """
 
     writer: str
     version: int = -1
-    runs: int = 0
+    number: int = 0
     waiting: tuple[int, ...] = ()
     again: tuple[int, ...] = ()
     run: _Run | None = None
@@ -98,90 +104,128 @@ class Thinning:
         if state.run is not None:
             return
         head = _head(self._place, kind)
-        touched = set(state.waiting) | self._touched(kind, state.version, head)
+        added = _touched(self._place, kind, state.version, head)
+        touched = set(state.waiting) | (self._all(kind) if added is None else added)
         due = {h for h in touched if _instant(h + 1) + self._settling <= now}
         hours = tuple(sorted(due | set(state.again)))
-        run = _Run(state.runs, hours, self._groups(kind, hours)) if hours else None
-        later = tuple(sorted(touched - due))
-        planned = replace(state, version=head, runs=state.runs + 1, waiting=later, run=run)
-        _write(self._place, kind, planned)
-
-    def _touched(self, kind: str, since: int, head: int) -> set[int]:
-        """Hours in which something was added after a version."""
-        hours: set[int] = set()
-        for version in range(since + 1, head + 1):
-            spans = _spans(self._place, kind, version)
-            if spans is None:
-                return self._all(kind)
-            hours.update(h for first, last in spans for h in range(_hour(first), _hour(last) + 1))
-        return hours
+        run = _Run(hours, self._edges(kind, len(hours)), state.again) if hours else None
+        _write(self._place, kind, replace(state, version=head, waiting=tuple(sorted(touched - due)), again=(), run=run))
 
     def _all(self, kind: str) -> set[int]:
-        """What was added can no longer be read from the log: every hour from the first to the last there is."""
+        """Every hour from the first to the last there is."""
         known = [k for k in self._store.health().kinds if k.kind == kind]
         return {h for k in known for h in range(_hour(k.first), _hour(k.last) + 1)}
 
-    def _groups(self, kind: str, hours: Sequence[int]) -> int:
-        """So many that one has about ``ROWS_AT_ONCE`` rows at one a minute."""
-        series = len(self._store.series(kind))
-        return 1 + series * 60 * min(len(hours), _HOURS_AT_ONCE) // ROWS_AT_ONCE
+    def _edges(self, kind: str, hours: int) -> tuple[str, ...]:
+        """Devices that begin a part, so that one has about ``ROWS_AT_ONCE`` rows at one a minute."""
+        rows = 60 * (min(hours, _HOURS_AT_ONCE) + 2)
+        edges, ahead = [], 0
+        for device, series in sorted(Counter(keys["device"] for keys in self._store.series(kind)).items()):
+            if ahead and ahead + series * rows > ROWS_AT_ONCE:
+                edges.append(device)
+                ahead = 0
+            ahead += series * rows
+        return tuple(edges)
 
     def _finish(self, kind: str) -> int:
-        state = _read(self._place, kind)
-        if state.run is None:
-            return 0
-        rows, numbers, done = 0, count(state.run.number * _PARTS_A_RUN), 0
-        again: set[int] = set()
-        for hours in _stretches(state.run.hours):
-            for devices in self._devices(kind, state.run.groups):
+        """Whatever is left of a run. A part of it that was written before keeps its number, so it is written once."""
+        state, rows = _read(self._place, kind), 0
+        whole = len(state.run.hours) if state.run else 0
+        while (run := state.run) is not None:
+            hours, reaches_back = _in_a_row(run.hours), False
+            parts = self._parts(kind, run.edges)
+            for number, devices in enumerate(parts, state.number):
                 if self._stop():
                     return rows
-                batch = Batch(f"thinning {kind} {state.writer}", next(numbers))
-                written, reaches_back = self._thin(kind, hours, devices, batch)
-                rows += written
-                if reaches_back and hours[0] not in state.again:
-                    again.add(hours[0] - 1)
-            done += len(hours)
-            self._progress(kind, done, len(state.run.hours))
-        _write(self._place, kind, replace(state, run=None, again=tuple(sorted(again))))
+                part = self._thin(kind, hours, devices, Batch(f"thinning {kind} {state.writer}", number))
+                rows += part.rows
+                reaches_back |= part.reaches_back
+            left = run.hours[len(hours) :]
+            self._progress(kind, whole - len(left), whole)
+            again = {hours[0] - 1} if reaches_back and hours[0] not in run.repeated else set()
+            state = replace(
+                state,
+                number=state.number + len(parts),
+                again=tuple(sorted(again | set(state.again))),
+                run=replace(run, hours=left) if left else None,
+            )
+            _write(self._place, kind, state)
         return rows
 
-    def _devices(self, kind: str, groups: int) -> Iterator[list[str]]:
-        named = sorted({keys["device"] for keys in self._store.series(kind)})
-        for group in range(groups):
-            yield [name for name in named if crc32(name.encode()) % groups == group]
+    def _parts(self, kind: str, edges: Sequence[str]) -> list[list[str]]:
+        parts: list[list[str]] = [[] for _ in range(len(edges) + 1)]
+        for device in sorted({keys["device"] for keys in self._store.series(kind)}):
+            parts[bisect_right(edges, device)].append(device)
+        return parts
 
-    def _thin(self, kind: str, hours: Sequence[int], devices: list[str], batch: Batch) -> tuple[int, bool]:
-        """Rows written, and whether a rate was so long under way that the hour before gains by it."""
+    def _thin(self, kind: str, hours: Sequence[int], devices: list[str], batch: Batch) -> _Part:
         start, end = _instant(hours[0]), _instant(hours[-1] + 1)
-        block = self._raw(kind, devices, start, end)
+        low, high = instant(start), instant(end)
+        block = self._store.range(kind, {"device": devices}, start - _MARGIN, end + _MARGIN)
         clocks = self._clocks(devices, start, end) if "uptime_cs" in block.fields and kind != "device" else None
-        raw = Raw.of(block, clocks)
-        low, high = (np.datetime64(t.replace(tzinfo=None), "us") for t in (start, end))
-        blocks = [thinned(raw, tier, low, high) for tier in TIERS]
-        self._store.write(blocks, batch)
-        return sum(map(len, blocks)), _reaches_back(raw, low, self._settling)
-
-    def _raw(self, kind: str, devices: list[str], start: datetime, end: datetime) -> Block:
-        return self._store.range(kind, {"device": devices}, start - timedelta(seconds=LONGEST_GAP_S), end + _HOUR)
+        reaches_back = False
+        blocks: dict[str, list[Block]] = {tier: [] for tier in TIERS}
+        for some in some_devices(block):
+            raw = Raw.of(some, clocks)
+            reaches_back |= _reaches_back(raw, low, self._settling)
+            for tier, found in blocks.items():
+                found.append(thinned(raw, tier, low, high))
+        news = [self._news(concat(found), devices, low, high) for found in blocks.values() if found]
+        self._store.write(news, batch)
+        return _Part(sum(map(len, news)), reaches_back)
 
     def _clocks(self, devices: list[str], start: datetime, end: datetime) -> Block:
-        since = start - timedelta(seconds=LONGEST_GAP_S)
-        return self._store.range("device", {"device": devices}, since, end + _HOUR, ["uptime_cs", *CLOCKS])
+        return self._store.range("device", {"device": devices}, start - _MARGIN, end + _MARGIN, ["uptime_cs", *CLOCKS])
+
+    def _news(self, block: Block, devices: list[str], start: np.datetime64, end: np.datetime64) -> Block:
+        """The rows that differ from those stored: late data of one device write nothing of the others."""
+        stored = self._store.range(block.kind, {"device": devices}, start, end)
+        if len(stored) == 0 or len(block) == 0:
+            return block
+        same = [*KINDS[block.kind].keys, "at"]
+        both = to_frame(block).join(to_frame(stored), on=same, how="left", suffix=_BEFORE, maintain_order="left")
+        differs = (pl.col(f).is_not_null() & pl.col(f).ne_missing(pl.col(f"{f}{_BEFORE}")) for f in block.fields)
+        return block.take(both.select(pl.any_horizontal(differs)).to_series().to_numpy())
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows written, and whether a rate was so long under way that the hour before gains by it."""
+
+    rows: int
+    reaches_back: bool
 
 
 def not_thinned_since(place: Place, kind: str) -> datetime | None:
-    """The earliest hour of a kind that still has to be thinned from its raw rows; None if all are."""
+    """From when on raw rows of a kind are still needed for its tiers; None if all are thinned.
+
+    Raises:
+        StoreError: it can't be told.
+    """
     state = _read(place, kind)
-    hours = (*state.waiting, *state.again, *(state.run.hours if state.run else ()))
-    return _instant(min(hours)) if hours else None
+    touched = _touched(place, kind, state.version, _head(place, kind))
+    if touched is None:
+        return _instant(0)
+    hours = {*state.waiting, *state.again, *(state.run.hours if state.run else ()), *touched}
+    return _instant(min(hours)) - _MARGIN if hours else None
+
+
+def _touched(place: Place, kind: str, since: int, head: int) -> set[int] | None:
+    """Hours in which something was added after a version; None if the log no longer tells."""
+    hours: set[int] = set()
+    for version in range(since + 1, head + 1):
+        spans = _spans(place, kind, version)
+        if spans is None:
+            return None
+        hours.update(h for first, last in spans for h in range(_hour(first), _hour(last) + 1))
+    return hours
 
 
 def _read(place: Place, kind: str) -> _State:
     try:
         plain = json.loads(place.read(_name(kind)))
         run = plain.pop("run")
-        begun = _Run(run["number"], tuple(run["hours"]), run["groups"]) if run else None
+        begun = _Run(*(tuple(run[f.name]) for f in fields(_Run))) if run else None
         told = _State(**plain, run=begun)
         return replace(told, waiting=tuple(told.waiting), again=tuple(told.again))
     except FileNotFoundError:
@@ -243,10 +287,7 @@ def _instant(hour: int) -> datetime:
     return datetime.fromtimestamp(hour * 3600, UTC)
 
 
-def _stretches(hours: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Hours in a row, a few at a time."""
-    begun = 0
-    for i in range(1, len(hours) + 1):
-        if i == len(hours) or hours[i] != hours[i - 1] + 1 or i - begun == _HOURS_AT_ONCE:
-            yield hours[begun:i]
-            begun = i
+def _in_a_row(hours: tuple[int, ...]) -> tuple[int, ...]:
+    """The first of them, and those that follow it at once; a few."""
+    following = takewhile(lambda pair: pair[1] == hours[0] + pair[0], enumerate(hours[:_HOURS_AT_ONCE]))
+    return tuple(hour for _, hour in following)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from twin.vocab.blocks import Array, Block, Column
-from twin.vocab.buckets import Buckets, Micros, gauge_buckets, last_of_bucket, rate_buckets, rounded
+from twin.vocab.buckets import Buckets, Micros, gauge_buckets, micros, rate_buckets, rounded
 from twin.vocab.counters import Ints, Mask
-from twin.vocab.rates import SeriesRates, octet_rates
+from twin.vocab.rates import Rates, SeriesRates, octet_rates
 from twin.vocab.sampling import LONGEST_GAP_S, numbered, samples_of
 from twin.vocab.schema import KINDS, TIERS, Kind
-from twin.vocab.time import Instants
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,31 @@ def thinned(raw: Raw, tier: str, start: np.datetime64, end: np.datetime64) -> Bl
     """
     if len(raw.block) == 0:
         return Block.from_rows(f"{raw.block.kind}_{tier}", [])
-    return _Thinning(raw, KINDS[f"{raw.block.kind}_{tier}"], _micro(start), _micro(end)).block()
+    return _Thinning(raw, KINDS[f"{raw.block.kind}_{tier}"], start, end).block()
 
 
 class _Thinning:
-    def __init__(self, raw: Raw, kind: Kind, start: int, end: int) -> None:
+    """Cells are all series times all buckets; rows those of them in which there is something."""
+
+    def __init__(self, raw: Raw, kind: Kind, start: np.datetime64, end: np.datetime64) -> None:
         self._raw, self._kind = raw, kind
         self._length = TIERS[kind.tier or ""] * 10**6
-        self._low, self._span = start // self._length, (end - start) // self._length
-        self._rates = {name: rate_buckets(rates, self._length) for name, rates in raw.rates.items()}
-        series = np.concatenate([raw.series, *(b.series for b in self._rates.values())])
-        numbers = np.concatenate([_micros(raw.block.at) // self._length, *(b.number for b in self._rates.values())])
-        self._rows = np.unique(self._cells(series, numbers)[self._inside(numbers)])
+        self._low, self._high = (micros(np.array([start, end])) // self._length).tolist()
+        rates = {name: _within(of_all, start, end) for name, of_all in raw.rates.items()}
+        self._rates = {name: rate_buckets(of_all, self._length) for name, of_all in rates.items()}
+        inside, self._cells = self._places(raw.series, micros(raw.block.at) // self._length)
+        self._inside = np.flatnonzero(inside)
+        there = np.zeros(len(raw.first) * (self._high - self._low), dtype=bool)
+        there[self._cells] = True
+        for b in self._rates.values():
+            there[self._places(b.series, b.number)[1]] = True
+        self._filled = np.flatnonzero(there)
+        self._row_of = np.cumsum(there) - 1
 
     def block(self) -> Block:
-        series, number = self._rows // self._span, self._rows % self._span + self._low
+        series, number = np.divmod(self._filled, self._high - self._low)
         keys = {name: values[self._raw.first[series]] for name, values in self._raw.block.keys.items()}
-        at = (number * self._length).astype("datetime64[us]")
+        at = ((number + self._low) * self._length).astype("datetime64[us]")
         spec = KINDS[self._raw.block.kind].fields
         fields = dict(kept for name, f in spec.items() if f.thinned for kept in self._field(name, f.thinned))
         return Block(self._kind.name, keys, at, {name: fields[name] for name in self._kind.fields if name in fields})
@@ -71,68 +78,53 @@ class _Thinning:
         column = self._raw.block.fields.get(name)
         if column is None:
             return
+        rows, cells = self._read(column.valid)
+        values = column.values[rows]
         if thinned == "last":
-            yield name, self._last(column)
+            yield name, self._column(cells, values)  # of several in a cell the last stays
         elif thinned == "rate":
-            yield from self._rate(name, column)
+            yield from self._rate(name, cells)
         else:
-            chosen = np.flatnonzero(column.valid)
-            values = column.values[chosen].astype(np.float64)
-            at = self._raw.block.at[chosen]
-            yield from self._statistics(name, gauge_buckets(self._raw.series[chosen], at, values, self._length))
+            series, at = self._raw.series[rows], self._raw.block.at[rows]
+            buckets = gauge_buckets(series, at, values.astype(np.float64), self._length)
+            yield from self._statistics(name, buckets, cells)
 
-    def _last(self, column: Column) -> Column:
-        series, number, row = last_of_bucket(self._raw.series, self._raw.block.at, column.valid, self._length)
-        return self._placed(series, number, column.values[row])
-
-    def _rate(self, name: str, column: Column) -> Iterator[tuple[str, Column]]:
+    def _rate(self, name: str, read: Ints) -> Iterator[tuple[str, Column]]:
         buckets = self._rates[name]
-        for kept, values in self._statistics(name, buckets):
-            yield kept, values if not kept.endswith("_count") else self._or_gap(values, column)
-        seconds = self._placed(buckets.series, buckets.number, buckets.known_us / 1e6)
-        yield f"{name}_known_s", self._or_gap(seconds, column)
+        yield from self._statistics(name, buckets, read)
+        inside, cells = self._places(buckets.series, buckets.number)
+        yield f"{name}_known_s", self._column(cells, buckets.known_us[inside] / 1e6, read)
 
-    def _or_gap(self, known: Column, read: Column) -> Column:
-        """Zero in the buckets in which the counter was read and no rate is known."""
-        series, number, _ = last_of_bucket(self._raw.series, self._raw.block.at, read.valid, self._length)
-        there, _ = self._places(series, number)
-        valid = known.valid.copy()
-        valid[there] = True
-        return Column(known.values, valid)
-
-    def _statistics(self, name: str, b: Buckets) -> Iterator[tuple[str, Column]]:
+    def _statistics(self, name: str, b: Buckets, read: Ints) -> Iterator[tuple[str, Column]]:
+        inside, cells = self._places(b.series, b.number)
         for statistic, values in (("mean", b.mean), ("min", b.least), ("p95", b.p95), ("max", b.greatest)):
-            yield f"{name}_{statistic}", self._placed(b.series, b.number, rounded(values))
-        yield f"{name}_count", self._placed(b.series, b.number, b.count.astype(np.int64))
+            yield f"{name}_{statistic}", self._column(cells, rounded(values[inside]))
+        yield f"{name}_count", self._column(cells, b.count[inside].astype(np.int64), read)
 
-    def _placed(self, series: Ints, number: Micros, values: Array) -> Column:
-        rows, found = self._places(series, number)
-        blank = "" if values.dtype == object else 0
-        column = np.full(len(self._rows), blank, dtype=values.dtype)
-        column[rows] = values[found]
-        valid = np.zeros(len(self._rows), dtype=bool)
-        valid[rows] = True
+    def _column(self, cells: Ints, values: Array, zero: Ints | None = None) -> Column:
+        """Values in their cells' rows; in those of ``zero`` 0 unless there is one."""
+        column = np.full(len(self._filled), "" if values.dtype == object else 0, dtype=values.dtype)
+        column[self._row_of[cells]] = values
+        valid = np.zeros(len(self._filled), dtype=bool)
+        valid[self._row_of[cells]] = True
+        if zero is not None:
+            valid[self._row_of[zero]] = True
         return Column(column, valid)
 
-    def _places(self, series: Ints, number: Micros) -> tuple[Ints, Ints]:
-        """Rows of the tier, and which of the values given belong there (those of other buckets belong nowhere)."""
-        cells = self._cells(series, number)
-        place = np.searchsorted(self._rows, cells)
-        found = np.flatnonzero(self._inside(number) & (place < len(self._rows)))
-        found = found[self._rows[place[found]] == cells[found]]
-        return place[found], found
+    def _read(self, measured: Mask) -> tuple[Ints, Ints]:
+        """Raw rows in which a field was measured, and their cells."""
+        chosen = measured[self._inside]
+        return self._inside[chosen], self._cells[chosen]
 
-    def _cells(self, series: Ints, number: Micros) -> Micros:
-        return series.astype(np.int64) * self._span + (number - self._low)
-
-    def _inside(self, number: Micros) -> Mask:
-        inside: Mask = (number >= self._low) & (number < self._low + self._span)
-        return inside
+    def _places(self, series: Ints, number: Micros) -> tuple[Mask, Ints]:
+        """Which of these buckets belong to the tier's rows, and the cells of those."""
+        inside = (number >= self._low) & (number < self._high)
+        return inside, series[inside] * (self._high - self._low) + (number[inside] - self._low)
 
 
-def _micros(at: Instants) -> Micros:
-    return at.astype("datetime64[us]").astype(np.int64)
-
-
-def _micro(at: np.datetime64) -> int:
-    return int(at.astype("datetime64[us]").astype(np.int64))
+def _within(of_all: SeriesRates, start: np.datetime64, end: np.datetime64) -> SeriesRates:
+    """The rates that hold in [start, end) or a part of it."""
+    r = of_all.rates
+    chosen = (r.end > start) & (r.start < end)
+    rates = Rates(r.start[chosen], r.end[chosen], r.per_second[chosen], r.reason[chosen])
+    return SeriesRates(of_all.series[chosen], rates, of_all.over_copies[chosen])

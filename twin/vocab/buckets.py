@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from twin.vocab.counters import Floats, Ints, Mask
+from twin.vocab.counters import Floats, Ints
 from twin.vocab.rates import SeriesRates
 from twin.vocab.time import Instants
 
 Micros = npt.NDArray[np.int64]
-PERCENTILE = 0.95
+PERCENT = 95
 MANTISSA_BITS = 17
 """Kept of a thinned value: a relative error of at most 2**-18 (4e-6), far below what counters are good for."""
 
@@ -44,7 +44,7 @@ def rate_buckets(of_all: SeriesRates, length_us: int) -> Buckets:
     """A rate counts in every bucket it holds in, for as long as it holds there; unknown rates do not."""
     rates = of_all.rates
     known = np.isfinite(rates.per_second)
-    start, end = _micros(rates.start[known]), _micros(rates.end[known])
+    start, end = micros(rates.start[known]), micros(rates.end[known])
     first, last = start // length_us, (end - 1) // length_us
     pieces = last - first + 1
     rows = np.repeat(np.arange(len(start)), pieces)
@@ -55,16 +55,7 @@ def rate_buckets(of_all: SeriesRates, length_us: int) -> Buckets:
 
 def gauge_buckets(series: Ints, at: Instants, values: Floats, length_us: int) -> Buckets:
     """Each value counts once in the bucket of its time. ``known_us`` is the number of values."""
-    return _statistics(series, _micros(at) // length_us, values, np.ones(len(at), dtype=np.int64))
-
-
-def last_of_bucket(series: Ints, at: Instants, measured: Mask, length_us: int) -> tuple[Ints, Micros, Ints]:
-    """Rows sorted by series and time -> (series, bucket, row) of the last one measured in each bucket."""
-    rows = np.flatnonzero(measured)
-    of, number = series[rows], _micros(at[rows]) // length_us
-    ends = np.ones(len(rows), dtype=bool)
-    ends[:-1] = (of[1:] != of[:-1]) | (number[1:] != number[:-1])
-    return of[ends], number[ends], rows[ends]
+    return _statistics(series, micros(at) // length_us, values, np.ones(len(at), dtype=np.int64))
 
 
 def rounded(values: Floats) -> Floats:
@@ -75,28 +66,43 @@ def rounded(values: Floats) -> Floats:
     return np.where(np.isfinite(values) & np.isfinite(near), near, values)
 
 
+def micros(at: Instants) -> Micros:
+    """Microseconds since 1970."""
+    return at.astype("datetime64[us]").astype(np.int64)
+
+
 def _statistics(series: Ints, number: Micros, values: Floats, weight: Micros) -> Buckets:
-    order = np.lexsort((values, number, series))
+    if len(series) == 0:
+        return Buckets(series, number, values, values, values, values, weight, weight)
+    order = _by_bucket(series, number)
     series, number, values, weight = series[order], number[order], values[order], weight[order]
     starts = np.ones(len(series), dtype=bool)
     starts[1:] = (series[1:] != series[:-1]) | (number[1:] != number[:-1])
     first = np.flatnonzero(starts)
     count = np.diff(first, append=len(series))
-    known = np.add.reduceat(weight, first) if len(first) else weight
-    total = np.add.reduceat(values * weight, first) if len(first) else values
-    greatest = values[first + count - 1]
-    mean = np.clip(total / known, values[first], greatest)  # sums of many floats may leave their range by an ulp
-    at_95 = _rank(weight, first, count, known)
-    return Buckets(series[first], number[first], mean, values[first], values[at_95], greatest, count, known)
+    known: Micros = np.add.reduceat(weight, first)
+    least, greatest = np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
+    mean = np.add.reduceat(values * weight, first) / known
+    mean = np.clip(mean, least, greatest)  # sums of many floats may leave their range by an ulp
+    at_95 = greatest.copy()
+    several = least < greatest
+    for size in np.unique(count[several]).tolist():
+        same = np.flatnonzero(several & (count == size))
+        rows = first[same][:, np.newaxis] + np.arange(size)
+        at_95[same] = _percentile(values[rows], weight[rows], known[same])
+    return Buckets(series[first], number[first], mean, least, at_95, greatest, count, known)
 
 
-def _rank(weight: Micros, first: Ints, count: Ints, known: Micros) -> Ints:
-    """[buckets] the first row at which 95 % of the bucket's weight is reached; rows sorted by value."""
-    reached = np.cumsum(weight) - np.repeat(np.cumsum(known) - known, count)
-    enough = reached >= np.repeat(np.ceil(PERCENTILE * known), count)
-    candidates = np.where(enough, np.arange(len(weight)), len(weight))
-    return np.minimum.reduceat(candidates, first) if len(first) else first
+def _by_bucket(series: Ints, number: Micros) -> Ints:
+    """The order by series, then bucket; quick if they have it already."""
+    low = number.min()
+    return np.argsort(series * (number.max() - low + 1) + (number - low), kind="stable")
 
 
-def _micros(at: Instants) -> Micros:
-    return at.astype("datetime64[us]").astype(np.int64)
+def _percentile(values: Floats, weight: Micros, known: Micros) -> Floats:
+    """[buckets] of [buckets, n]: the least value at which the given share of the bucket's weight is reached."""
+    order = np.argsort(values, axis=1)
+    reached = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
+    enough = 100 * reached >= PERCENT * known[:, np.newaxis]
+    chosen = np.take_along_axis(order, enough.argmax(axis=1)[:, np.newaxis], axis=1)
+    return np.take_along_axis(values, chosen, axis=1)[:, 0]
