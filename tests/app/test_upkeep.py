@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,9 @@ import pytest
 
 from twin.app.cli.main import main
 from twin.app.upkeep import UpkeepBeside, Upkept, is_due, last_upkeep, look_after, upkeep_command
-from twin.store import Maintained, Store, StoreError, open_delta
+from twin.store import Maintained, StoreError, open_delta
+from twin.store.delta import DeltaStore
+from twin.store.place import LocalPlace
 from twin.vocab.blocks import Block
 from twin.vocab.plain import write_plain
 
@@ -37,12 +38,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return data
 
 
-@pytest.fixture
-def store(folder: Path) -> Iterator[Store]:
-    with open_delta(folder / "store") as opened:
-        yield opened
-
-
 def wait_for(path: Path) -> None:
     until = time.monotonic() + 30
     while not path.exists():
@@ -50,13 +45,14 @@ def wait_for(path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_what_was_done_is_told_and_not_done_again_at_once(folder: Path, store: Store) -> None:
-    first = look_after(store, folder, HOUR)
+def test_what_was_done_is_told_and_not_done_again_at_once(folder: Path) -> None:
+    first = look_after(LocalPlace(folder / "store"), folder, HOUR)
     assert first is not None
     assert first.done.merged_files == 4
+    assert first.thinned == 2, "its tiers of five minutes and an hour"
     assert last_upkeep(folder) == first
-    assert look_after(store, folder, HOUR) is None
-    assert look_after(store, folder) is not None, "asked for by hand it is done at any time"
+    assert look_after(LocalPlace(folder / "store"), folder, HOUR) is None
+    assert look_after(LocalPlace(folder / "store"), folder) is not None, "asked for by hand it is done at any time"
 
 
 @pytest.mark.parametrize(("ago", "due"), [(0, False), (3599, False), (3600, True), (-10, True)])
@@ -72,30 +68,30 @@ def test_what_can_not_be_read_is_no_upkeep(tmp_path: Path, text: str) -> None:
     assert last_upkeep(tmp_path) is None
 
 
-def test_one_process_at_a_time(folder: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_process_at_a_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (folder / "upkeep.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert look_after(store, folder) is None
+        assert look_after(LocalPlace(folder / "store"), folder) is None
         with pytest.raises(SystemExit) as ended:
             main(["store", "compact"])
     assert ended.value.code == 1
     assert "another process" in capsys.readouterr().err
 
 
-def test_a_failure_is_kept(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise StoreError("disk full")
 
-    monkeypatch.setattr(type(store), "maintain", broken)
+    monkeypatch.setattr(DeltaStore, "maintain", broken)
     with pytest.raises(StoreError):
-        look_after(store, folder)
+        look_after(LocalPlace(folder / "store"), folder)
     last = last_upkeep(folder)
     assert last is not None
     assert last.problem == "disk full"
     assert not is_due(folder, HOUR, last.began + timedelta(seconds=1))
 
 
-def test_a_collector_has_it_done_beside_itself(folder: Path, store: Store) -> None:
+def test_a_collector_has_it_done_beside_itself(folder: Path) -> None:
     told: list[str] = []
     command = upkeep_command(folder.parent / "nettwin.yaml")
     with UpkeepBeside(command, folder, told.append, look=0.05):

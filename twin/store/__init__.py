@@ -54,6 +54,7 @@ __all__ = [
     "Maintained",
     "Match",
     "Outbox",
+    "Place",
     "Reader",
     "RecordEntry",
     "RecordVersion",

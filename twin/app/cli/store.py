@@ -14,6 +14,7 @@ from twin.vocab.time import now, parse_duration
 if TYPE_CHECKING:
     from twin.app.settings import Settings
     from twin.app.store_status import RemoteStatus, StoreStatus
+    from twin.app.upkeep import Upkept
     from twin.store.influx_setup import DatabaseSetup
 
 
@@ -89,8 +90,7 @@ def _facts(found: StoreStatus, chosen: Settings) -> dict[str, str]:
     upkeep, present = found.upkeep, now()
     done = "never"
     if upkeep:
-        what = upkeep.problem or f"merged {upkeep.done.merged_files:,} files, deleted {upkeep.done.deleted_files:,}"
-        done = f"{clock(upkeep.began, chosen.zone)}, {upkeep.seconds:.1f} s: {what}"
+        done = f"{clock(upkeep.began, chosen.zone)}, {upkeep.seconds:.1f} s: {upkeep.problem or _did(upkeep)}"
     readers = [f"{c.name}: {c.rows:,} rows ({size(c.size_bytes)}) not read" for c in found.consumers]
     waits = [f"{kind} since {age((present - since).total_seconds())} ago" for kind, since in found.thinned_to.items()]
     return {
@@ -124,6 +124,7 @@ def compact(
         str | None, typer.Option(help="Only if this was not done for so long, e.g. 15m; for timers and cron.")
     ] = None,
     settings: SettingsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Merge small files, thin what is over, delete what is older than is kept. Safe while collecting.
 
@@ -131,15 +132,23 @@ def compact(
     """
     from twin.app.upkeep import look_after
     from twin.app.wiring import data_of, place_of
-    from twin.store import StoreError, open_delta
+    from twin.store import StoreError
 
     chosen = settings_of(settings)
-    with progress("compacting the store") as steps, open_delta(place_of(chosen)) as store:
-        upkept = look_after(store, data_of(chosen), parse_duration(every) if every else None)
+    with progress("looking after the store") as steps:
+        upkept = look_after(place_of(chosen), data_of(chosen), parse_duration(every) if every else None, steps)
         if upkept is None and every:
             steps.finish("nothing to do yet")
             return
         if upkept is None:
             raise StoreError("another process looks after this store just now")
+    show = screen()
+    if as_json:
+        show.json(to_json(upkept))
+    else:
+        show.out.print(f"{_did(upkept)}, in {upkept.seconds:.1f} s")
+
+
+def _did(upkept: Upkept) -> str:
     done = upkept.done
-    screen().out.print(f"merged {done.merged_files} files, deleted {done.deleted_files}, in {upkept.seconds:.1f} s")
+    return f"thinned to {upkept.thinned:,} rows, merged {done.merged_files:,} files, deleted {done.deleted_files:,}"
