@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -106,7 +107,7 @@ def spoil(world: World, minute: int) -> str:
 def ship_in_process(ready: Connection, outbox: Outbox, there: InfluxServer, token: str) -> None:
     """Until it is killed."""
     to = InfluxServer(there.url, there.database, Secret(token))
-    ships = Shipper(outbox, InfluxConnection(to), to.database, limits=HASTY)
+    ships = Shipper(outbox, InfluxConnection(to), to.database, limits=replace(HASTY, lines_a_request=40))
     ready.send("ready")
     ships.run(Event())
 
@@ -121,10 +122,10 @@ def check_killed_shippers(world: World, kills: int, seed: int) -> None:
             world.write(4 * kill + number, interfaces=50)
         if kill % 3 == 1:
             bad.append(spoil(world, week * (kill + 1)))
-        world.faults.slow = chance.choice([0.0, 0.01, 0.03])
+        world.faults.slow = chance.choice([0.0, 0.05, 0.1])
         with _process(world) as pid_ready:
             assert pid_ready.recv() == "ready"
-            time.sleep(chance.uniform(0.0, 0.25))
+            time.sleep(chance.uniform(0.0, 0.4))
     world.faults.slow = 0.0
     status = world.shipper().ship()
     assert (status.state, status.backlog_rows) == ("idle", 0), status

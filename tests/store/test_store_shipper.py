@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,10 @@ from threading import Event, Thread
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tests.store.scripted import CUT, HANG, Server, serving
 from twin.store import InfluxServer, Outbox, Store, StoreError, open_delta, open_shipped
@@ -24,7 +29,7 @@ from twin.store.place import LocalPlace
 from twin.store.quota import Quota
 from twin.store.ship_lock import ShippedByOtherError, only_shipper
 from twin.store.ship_status import ShipStatus, ship_status
-from twin.store.shipper import ShipLimits, Shipper, begin_shipping, give_up_backlog
+from twin.store.shipper import ShipLimits, Shipper, begin_shipping, give_up_backlog, shipping_beside
 from twin.store.triage import Patience
 from twin.vocab.blocks import Block
 
@@ -338,16 +343,81 @@ def test_stopping_does_not_wait_for_the_pause(store: Store, outbox: Outbox, serv
     assert time.monotonic() - begin < 5
 
 
+def test_a_hanging_server_does_not_keep_the_program_from_ending(store: Store, outbox: Outbox, server: Server) -> None:
+    release = Event()
+    server.judge = lambda _: (204, "") if release.wait(LONG) else (500, "")
+    store.write([routes(0)])
+    patient = InfluxServer(server.url, "twin", timeout=timedelta(seconds=60))
+    begin = time.monotonic()
+    with shipping_beside(Shipper(outbox, InfluxConnection(patient), "twin")):
+        while not server.requests:
+            time.sleep(0.01)
+    assert time.monotonic() - begin < 3
+    release.set()
+
+
+def test_what_was_read_is_on_disk_before_the_cursor_says_so(
+    store: Store, outbox: Outbox, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a version lost in a power cut could be written anew, with other rows, and never be sent."""
+    store.write([routes(0)])
+    synced: list[str] = []
+    sync = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    shipper(outbox, server).ship()
+    newest = f"{newest_versions(outbox.place)[KIND]:020d}.json"
+    cursor = max(i for i, name in enumerate(synced) if name.startswith(".there.json"))
+    assert {newest, "_delta_log"} <= set(synced[:cursor])
+
+
+# ---- a secure connection ----
+
+
+def test_a_certificate_nobody_vouches_for_is_not_accepted(store: Store, outbox: Outbox, tmp_path: Path) -> None:
+    store.write([routes(0)])
+    with serving(certificate=self_signed(tmp_path)) as server:
+        status = shipper(outbox, server).ship()
+    assert status.state == "holding"
+    assert status.reason.startswith("no secure connection: SSLError")
+    assert server.lines == []
+
+
+def self_signed(folder: Path) -> Path:
+    """Key and certificate in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    day = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(day - timedelta(days=1))
+        .not_valid_after(day + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    path = folder / "server.pem"
+    path.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
 # ---- back-pressure ----
 
 
 def test_a_backlog_is_given_up_beside_a_running_shipper(store: Store, outbox: Outbox, server: Server) -> None:
-    server.judge = lambda _: (503, "busy")
+    server.judge = lambda lines: (503, "busy") if line(0) in lines else (204, "")
     store.write([routes(0, 5)])
     with running(shipper(outbox, server)) as ships:
         await_state(ships, "backing off")
         assert give_up_backlog(outbox) == {KIND: 5}
-        server.judge = lambda _: (204, "")
         await_state(ships, "idle")
         store.write([routes(5)])
         for _ in range(1000):

@@ -27,7 +27,7 @@ from twin.store.protocols import StoreError
 from twin.vocab.schema import KINDS
 
 VERSION = "_commit_version"
-ROWS_AT_ONCE = 20_000
+ROWS_AT_ONCE = 50_000
 _CHANGE = "_change_type"
 
 
