@@ -199,3 +199,34 @@ def test_thinned_hours_tell_the_same_as_the_polls_they_were_made_of(store: Store
         assert mask.sum() > 15
         assert (after[key][1] == mask).all()
         np.testing.assert_allclose(after[key][0], values, rtol=1e-5)
+
+
+class _Asked:
+    """A reader that notes from when on polls were read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.since = store, dict[str, Any]()
+
+    def range(self, kind: str, keys: Any, start: Any, *rest: Any) -> Any:
+        if kind == "interface":
+            self.since |= dict.fromkeys(keys["device"], start)
+        return self._store.range(kind, keys, start, *rest)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_of_what_is_thinned_no_polls_are_read(store: Store, tmp_path: Path) -> None:
+    """Nor of a device that is gone for days; one that came after the last thinned hour is read from the start."""
+    day = 86400.0
+    for device, begun in (("gone", 0.0), ("here", 9 * day)):
+        polled(store, [begun + 60.0 * m for m in range(70)], [6000 * m for m in range(70)], device=device)
+    end = START + timedelta(days=10)
+    Thinning(store, LocalPlace(tmp_path / "store"))("interface", end)
+    polled(store, [9 * day + 3600.0 * 5 + 60.0 * m for m in range(9)], [6000 * m for m in range(9)], device="new")
+    reader: Any = _Asked(store)
+    found = polled_rates(reader, START - timedelta(days=20), end)
+    assert {key.device for key in found} == {"gone", "here", "new"}
+    assert reader.since["here"] > START + timedelta(days=8)
+    assert reader.since["gone"] > START - timedelta(days=3)
+    assert reader.since["new"] <= START - timedelta(days=20)

@@ -18,6 +18,7 @@ from twin.vocab.snapshot import Port
 from twin.vocab.time import FIVE_MINUTES, Instants, instant, to_datetime
 
 COUNTERS = {"in_bps": "in_octets", "out_bps": "out_octets"}
+_HOURS_BACK = tuple(2**power for power in range(1, 11))
 NO_COUNTER, ONE_SAMPLE, COPIED = "no counter", "one sample", "copied"
 
 
@@ -92,12 +93,11 @@ def _not_thinned(reader: Reader, thinned: Mapping[SeriesKey, Rates], start: date
     reached: dict[str, np.datetime64] = {}
     for key, rates in thinned.items():
         reached[key.device] = max(rates.end[-1], reached.get(key.device, rates.end[-1]))
-    latest = max(reached.values(), default=None)
+    edges = [max(reached.values()) - np.timedelta64(hours, "h") for hours in _HOURS_BACK] if reached else []
     groups: dict[datetime, list[str]] = {}
     for device in sorted({keys["device"] for keys in reader.series("interface")}):
         end = reached.get(device)
-        fresh = end is not None and latest is not None and end > latest - np.timedelta64(2, "h")
-        since = to_datetime(latest - np.timedelta64(2, "h")) if fresh and latest is not None else start
+        since = next((to_datetime(edge) for edge in edges if end is not None and end >= edge), start)
         groups.setdefault(max(since, start), []).append(device)
     return groups
 
