@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from twin.store.line_parser import LineError, Parsed, Point, Value, parse_lines
@@ -77,26 +78,51 @@ def _fits(kind: str, name: str, value: Value) -> Cell:
         raise ValueError(f"{name}: {problem}") from None
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """A rule, made ready: ``plain`` are whole numbers that are taken as they come, ``others`` the other fields."""
+
+    rule: Rule
+    known: frozenset[str]
+    plain: tuple[tuple[str, str], ...]
+    others: tuple[tuple[str, tuple[Taken, ...]], ...]
+    sums: tuple[tuple[str, frozenset[str]], ...]
+
+
+def _plan(rule: Rule) -> _Plan:
+    taken = (name for alternatives in rule.fields.values() for one in alternatives for name in one.names)
+    keys = (name for forms in rule.keys.values() for form in forms for name in template_names(form))
+    integers = {name for name, field in KINDS[rule.kind].fields.items() if field.type == "int"}
+    plain = {n: a[0].source for n, a in rule.fields.items() if n in integers and len(a) == 1 and a[0].as_it_comes}
+    return _Plan(
+        rule,
+        frozenset(taken) | frozenset(keys),
+        tuple((name, source) for name, source in plain.items() if source),
+        tuple((name, alternatives) for name, alternatives in rule.fields.items() if name not in plain),
+        tuple((n, frozenset(p for one in a for p in one.sum)) for n, a in rule.fields.items() if any(o.sum for o in a)),
+    )
+
+
 class Mapped:
     """Others' points by a mapping. ``rename``: what the lines call a device -> its name here."""
 
     def __init__(self, mapping: MappingFile, rename: Mapping[str, str]) -> None:
         self._blank = mapping.blank
         self._rename = rename
-        self._rules = {name: rule for rule in mapping.measurements for name in rule.names}
-        self._known = {name: _known(rule) for name, rule in self._rules.items()}
+        self._plans = {name: _plan(rule) for rule in mapping.measurements for name in rule.names}
 
     def __call__(self, point: Point, tally: Tally) -> Row | None:
-        rule = self._rules.get(point.measurement)
-        if rule is None:
+        plan = self._plans.get(point.measurement)
+        if plan is None:
             tally.unmapped[point.measurement] += 1
             return None
         tags = point.tags
         if self._blank in tags.values():
             tags = {name: text for name, text in tags.items() if text != self._blank}
-        values = _values(rule, {**tags, **point.fields})
-        self._count_strange(point, rule, values, tally)
-        return Row(rule.kind, self._keys(rule, tags), point.time, values) if values else None
+        values = _values(plan, {**tags, **point.fields})
+        keys = self._keys(plan.rule, tags) if values else ()
+        _count_strange(plan, point, values, tally)
+        return Row(plan.rule.kind, keys, point.time, values) if values else None
 
     def _keys(self, rule: Rule, tags: Mapping[str, str]) -> tuple[str, ...]:
         keys = []
@@ -107,30 +133,29 @@ class Mapped:
             keys.append(self._rename.get(text, text) if key == "device" else text)
         return tuple(keys)
 
-    def _count_strange(self, point: Point, rule: Rule, values: Mapping[str, Cell], tally: Tally) -> None:
-        known = self._known[point.measurement]
-        for name in [n for n in (*point.fields, *point.tags) if n not in known]:
-            counted = tally.left_out if name in rule.left_out else tally.unmapped
-            counted[f"{point.measurement}.{name}"] += 1
-        for name, alternatives in rule.fields.items():
-            if name not in values:  # part of a sum: counted, for it is not stored
-                for part in {p for one in alternatives for p in one.sum if p in point.fields}:
-                    tally.unmapped[f"{point.measurement}.{part}"] += 1
+
+def _count_strange(plan: _Plan, point: Point, values: Mapping[str, Cell], tally: Tally) -> None:
+    for name in (point.fields.keys() | point.tags.keys()) - plan.known:
+        counted = tally.left_out if name in plan.rule.left_out else tally.unmapped
+        counted[f"{point.measurement}.{name}"] += 1
+    for name, parts in plan.sums:
+        if name not in values:  # parts of a sum that is not there: counted, for they are not stored
+            tally.unmapped.update(f"{point.measurement}.{part}" for part in parts & point.fields.keys())
 
 
-def _known(rule: Rule) -> frozenset[str]:
-    taken = (name for alternatives in rule.fields.values() for one in alternatives for name in one.names)
-    keys = (name for forms in rule.keys.values() for form in forms for name in template_names(form))
-    return frozenset(taken) | frozenset(keys)
-
-
-def _values(rule: Rule, given: Mapping[str, Value]) -> dict[str, Cell]:
+def _values(plan: _Plan, given: Mapping[str, Value]) -> dict[str, Cell]:
+    kind = plan.rule.kind
     values: dict[str, Cell] = {}
-    for name, alternatives in rule.fields.items():
+    for name, source in plan.plain:
+        value = given.get(source)
+        if value is not None:
+            quick = type(value) is int and value < 2**63  # nearly all: counters
+            values[name] = value if quick else _fits(kind, name, _numeral(kind, name, value))
+    for name, alternatives in plan.others:
         for one in alternatives:
             if (value := _taken(one, given)) is not None:
-                values[name] = _fits(rule.kind, name, _numeral(rule.kind, name, value))
-                values |= {constant: _fits(rule.kind, constant, number) for constant, number in one.also.items()}
+                values[name] = _fits(kind, name, _numeral(kind, name, value))
+                values |= {constant: _fits(kind, constant, number) for constant, number in one.also.items()}
                 break
     return values
 
@@ -146,18 +171,25 @@ def _numeral(kind: str, name: str, value: Value) -> Value:
 
 
 def _taken(one: Taken, given: Mapping[str, Value]) -> Value | None:
-    if one.sum:
-        parts = [given.get(name) for name in one.sum]
-        if any(part is None for part in parts):
-            return None
-        value: Value | None = sum(part for part in parts if isinstance(part, int | float))
-    else:
-        value = given.get(one.names[0])
+    value = _sum(one.sum, given) if one.sum else given.get(one.source or "")
     if value is None or (one.unknown and _word(value) in one.unknown):
         return None
     if one.values:
         value = _looked_up(value, one.values)
     return value * one.scale if one.scale != 1 and isinstance(value, int | float) else value
+
+
+def _sum(names: Sequence[str], given: Mapping[str, Value]) -> Value | None:
+    """None unless all are there."""
+    total: float = 0
+    for name in names:
+        part = given.get(name)
+        if part is None:
+            return None
+        if isinstance(part, str):
+            raise ValueError(f"{name}: {part!r} is not a number")  # noqa: TRY004 - input, not a programming error
+        total += part
+    return total
 
 
 def _looked_up(value: Value, table: Mapping[str, str]) -> Value:

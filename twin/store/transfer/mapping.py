@@ -64,6 +64,10 @@ class Taken:
         return self
 
     @property
+    def as_it_comes(self) -> bool:
+        return self.source is not None and self.scale == 1 and not (self.values or self.unknown or self.also)
+
+    @property
     def names(self) -> tuple[str, ...]:
         return self.sum if self.source is None else (self.source,)
 
