@@ -201,6 +201,12 @@ def test_names_may_hold_any_character(store: Store) -> None:
     assert store.latest("poll").keys["device"].tolist() == sorted(names)
 
 
+@pytest.mark.parametrize("name", ["\uffff", "𠀀", "🦀 1", "a\x7f"])
+def test_a_series_of_any_name_is_found_by_it(store: Store, name: str) -> None:
+    store.write([polls(poll(name, 0))])
+    assert len(store.range("poll", {"device": name}, *FOREVER)) == 1
+
+
 def test_writing_nothing_is_no_error(store: Store) -> None:
     store.write([])
     store.write([polls()])

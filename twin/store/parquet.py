@@ -47,11 +47,15 @@ def write_file(
 
 
 def statistics(frame: pl.DataFrame, keys: Sequence[str]) -> str:
-    """Rows, and the bounds of keys and ``at``, by which readers leave files out."""
+    """Rows, and the bounds of keys and ``at``, by which readers leave files out.
+
+    Written as UTF-8: deltalake 1.6 reads an escaped pair of surrogates as another character.
+    """
     bounded = [*keys, "at"]
     low, high = (_bounds(frame, bounded, end) for end in ("min", "max"))
     nothing_missing = dict.fromkeys(bounded, 0)
-    return json.dumps({"numRecords": len(frame), "minValues": low, "maxValues": high, "nullCount": nothing_missing})
+    told = {"numRecords": len(frame), "minValues": low, "maxValues": high, "nullCount": nothing_missing}
+    return json.dumps(told, ensure_ascii=False)
 
 
 def _bounds(frame: pl.DataFrame, columns: Sequence[str], end: str) -> Mapping[str, Any]:

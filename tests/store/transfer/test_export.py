@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from twin.store import Store, open_delta
@@ -63,7 +63,7 @@ INTERFACES = st.fixed_dictionaries(
 
 @pytest.mark.parametrize("form", ["line", "csv", "parquet"])
 @given(sensors=st.lists(SENSORS, min_size=1, max_size=8), interfaces=st.lists(INTERFACES, min_size=1, max_size=8))
-@settings(max_examples=10)
+@settings(max_examples=10, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_what_is_exported_comes_back_exactly(
     form: Format, sensors: list[dict[str, Any]], interfaces: list[dict[str, Any]]
 ) -> None:
