@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import polars as pl
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -53,6 +54,7 @@ def commit(
     *,
     data_change: bool,
     marks: Sequence[Transaction] = (),
+    not_before_ms: int = 0,
 ) -> None:
     """One new version: these files more, those fewer. On return it is on disk and ``table`` stands at it.
 
@@ -60,13 +62,16 @@ def commit(
         data_change: whether the rows differ (appended, dropped), or only lie elsewhere (merged); what only lies
             elsewhere is left out of the change data feed.
         marks: application transactions; of two commits on one version with a mark in common the second fails.
+        not_before_ms: the files are told to be no older than that, whatever the clock says (milliseconds since 1970);
+            merged ones are told to be no older than the newest of all.
 
     Raises:
         CommitFailedError: another process got ahead with a mark of ours, or again and again.
     """
     before = table.version()
     stamp = time.time_ns() // 1_000_000
-    adds = [AddAction(f.path, f.size, {DAY: str(f.day)}, stamp, data_change, f.stats) for f in added]
+    made = max(stamp, not_before_ms if data_change else newest_file_ms(table))
+    adds = [AddAction(f.path, f.size, {DAY: str(f.day)}, made, data_change, f.stats) for f in added]
     removes = [RemoveAction(f.path, data_change, stamp, f.size, {DAY: str(f.day)}) for f in removed]
     properties = CommitProperties(
         custom_metadata=_seal(adds, removes, marks),
@@ -100,3 +105,9 @@ def _seal(added: Sequence[AddAction], removed: Sequence[RemoveAction], marks: Se
 def sync_entries(place: Place, first: int, last: int) -> None:
     """The log entries of these versions, and their folder, onto the disk."""
     place.settle([*(entry_name(version) for version in range(first, last + 1)), LOG])
+
+
+def newest_file_ms(table: DeltaTable) -> int:
+    """When the newest of its files was made, as told by whoever committed it (milliseconds since 1970); 0 of none."""
+    files = pl.DataFrame(table.get_add_actions(flatten=True))
+    return max(files["modification_time"].to_list(), default=0) if len(files) else 0

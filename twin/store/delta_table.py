@@ -15,7 +15,7 @@ from deltalake import DeltaTable, PostCommitHookProperties, Schema, Transaction,
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from twin.store.commits import LOG
-from twin.store.delta_log import DAY, commit, open_table, sync_entries
+from twin.store.delta_log import DAY, commit, newest_file_ms, open_table, sync_entries
 from twin.store.folder import TABLE_PROPERTIES
 from twin.store.frames import AT, frame_schema
 from twin.store.parquet import write_file
@@ -76,18 +76,24 @@ class KindTable:
         """One commit, on disk on return; none if the batch was written before."""
         if batch is not None and self._has(batch):
             return
-        self._last_written = max(time.time_ns() // 1000, self._last_written + 1)
+        self._last_written = self._written_now()
         columns = frame.with_columns(
             pl.col(self._keys).cast(pl.String), pl.lit(self._last_written).cast(AT).alias(WRITTEN)
         )
         added = [write_file(self._place, day, rows, self._keys) for day, rows in _by_day(columns)]
         marks = [Transaction(batch.writer, batch.number)] if batch else []
         try:
-            commit(self._table, self._place, added, data_change=True, marks=marks)
+            made = self._last_written // 1000 + 1
+            commit(self._table, self._place, added, data_change=True, marks=marks, not_before_ms=made)
         except CommitFailedError:  # object storage may have taken a commit whose answer was lost
             self.refresh()
             if batch is None or not self._has(batch):
                 raise
+
+    def _written_now(self) -> int:
+        """Later than all written before (microseconds since 1970), also where the clock was set back meanwhile."""
+        before = self._last_written or 1000 * newest_file_ms(self._table)
+        return max(time.time_ns() // 1000, before + 1)
 
     def _has(self, batch: Batch) -> bool:
         last = self._table.transaction_version(batch.writer)
