@@ -18,6 +18,7 @@ Layout = Literal["oxidized", "rancid"]
 MOST_OCTETS = 8 << 20
 TOO_LARGE = f"is larger than {MOST_OCTETS >> 20} MiB"
 MOST_FILES = 200_000
+_WHERE: Mapping[Layout, str] = {"oxidized": "DEVICE or GROUP/DEVICE", "rancid": "GROUP/configs/DEVICE"}
 LONGEST_LINE = 1 << 16
 GIT_PATIENCE_S = 60.0
 
@@ -54,10 +55,13 @@ def read_folder(path: Path, layout: Layout, devices: Mapping[str, str]) -> Folde
     group) likewise; anything else as files.
     """
     try:
-        files = [file for file in _files(path) if _in_layout(file.path, layout)]
+        there = list(_files(path))
     except _UnusableError as problem:
         return FolderTexts(remarks=(f"{path}: {problem}",))
+    files = [file for file in there if _in_layout(file.path, layout)]
     matched = _matched(files, devices)
+    if devices and not matched:
+        return FolderTexts(remarks=(f"{path}: {_why_none(there, files, layout)}",))
     contents = _contents([candidates[0] for candidates in matched.values()])
     texts: dict[str, str] = {}
     remarks: list[str] = []
@@ -67,6 +71,17 @@ def read_folder(path: Path, layout: Layout, devices: Mapping[str, str]) -> Folde
         except _UnusableError as problem:
             remarks.append(f"{device}: {candidates[0].path}: {problem}")
     return FolderTexts(texts, tuple(remarks))
+
+
+def _why_none(there: Sequence[_File], files: Sequence[_File], layout: Layout) -> str:
+    """Why no device has a text here."""
+    if not there:
+        return "holds no file that any layout has"
+    if files:
+        return f"{len(files)} files, none named as a device of the list is (for instance {files[0].path})"
+    others = [other for other in _WHERE if any(_in_layout(file.path, other) for file in there)]
+    hint = f"; {others[0]} would: --layout {others[0]}" if others else ""
+    return f"none of {len(there)} files lies where {layout} puts them ({_WHERE[layout]}){hint}"
 
 
 def _in_layout(path: PurePosixPath, layout: Layout) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,7 +112,37 @@ def test_the_command_says_when_nothing_fits(site: Path, tmp_path: Path, capsys: 
     (tmp_path / "elsewhere").mkdir()
     words = (str(tmp_path / "elsewhere"), "--layout", "rancid", "--settings", str(site))
     assert run("import-configs", *words) == 1
-    assert "of 0 of 2 devices" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "of 0 of 2 devices" in told.out
+    assert "elsewhere: holds no file" in told.err
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (
+            ["core/configs/r1"],
+            "oxidized",
+            "none of 1 files lies where oxidized .*; rancid would: --layout rancid",
+        ),
+        (
+            ["core/r1"],
+            "rancid",
+            r"where rancid puts them \(GROUP/configs/DEVICE\); oxidized would",
+        ),
+        (["a/b/c/d/r1"], "rancid", "holds no file that any layout has"),
+        (["other1", "other2"], "oxidized", "2 files, none named as a device of the list is"),
+    ],
+)
+def test_the_command_says_why_nothing_fits(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: tuple[list[str], str, str]
+) -> None:
+    files, layout, why = case
+    for name in files:
+        (tmp_path / "there" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "there" / name).write_text("hostname r1\n")
+    assert run("import-configs", str(tmp_path / "there"), "--layout", layout, "--settings", str(site)) == 1
+    assert re.search(why, capsys.readouterr().err)
 
 
 def test_collecting_once_reads_the_folder_too(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,3 +157,18 @@ def test_dead_letters_are_listed_shown_tried_again_and_dropped(
     assert sorted(server.lines) == ["device,device=r0 uptime_cs=0i 1", "device,device=r2 uptime_cs=2i 1"]
     assert [each["id"] for each in json.loads(run("dead", "list", "--json")[1])] == [ids[1]]
     assert status(run)["remote"]["dead"] == 1
+
+
+def test_a_server_taken_away_is_forgotten_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, server: Server
+) -> None:
+    fill(make(tmp_path, monkeypatch, server.url))
+    code, _, err = run("ship", "--forget", "influxdb")
+    assert code == 2
+    assert "take the section away first" in err
+    make(tmp_path, monkeypatch)
+    (reader,) = status(run)["consumers"]
+    assert (reader["name"], reader["rows"]) == ("influxdb", 3)
+    assert run("ship", "--forget", "elsewhere")[0] == 2
+    assert run("ship", "--forget", "influxdb")[0] == 0
+    assert status(run)["consumers"] == []

@@ -151,7 +151,10 @@ def served(address: str, status: Callable[[], CollectorStatus]) -> Iterator[None
     try:
         server, thread = start_http_server(int(port), host.strip("[]"), registry)
     except OSError as problem:
-        raise UsageError(f"collect.metrics: can't listen at {address}: {problem.strerror or problem}") from problem
+        hint = "; ports below 1024 need root, 9469 does not" if isinstance(problem, PermissionError) else ""
+        raise UsageError(
+            f"collect.metrics: can't listen at {address}: {problem.strerror or problem}{hint}"
+        ) from problem
     try:
         yield
     finally:

@@ -11,8 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from twin.app.render import size
+from twin.app.settings import load_settings
+from twin.vocab.errors import NettwinError
+
 Status = Literal["ok", "optional", "missing"]
 REQUIRED = ("numpy", "scipy", "polars", "deltalake", "pysnmp", "cryptography", "ncclient", "influxdb-client", "pyyaml")
+
+
+LITTLE_DISK = 5_000_000_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,9 @@ def examine(lab_missing: Callable[[], Iterable[str]], settings: Path | None) -> 
         _python(),
         *(_package(name) for name in REQUIRED),
         _torch(),
+        _objects(),
         _settings(settings),
+        _disk(settings),
         _server("influxd", "influxdb", "only for a store of your own on this machine"),
         _lab(list(lab_missing())),
         _root(),
@@ -59,12 +68,37 @@ def _torch() -> Check:
     return Check("torch", "ok", found)
 
 
+def _objects() -> Check:
+    try:
+        return Check("obstore", "ok", importlib.metadata.version("obstore"))
+    except importlib.metadata.PackageNotFoundError:
+        remedy = "a store in object storage (store.location: s3://...) needs it: pip install nettwin[objects]"
+        return Check("obstore", "optional", "not installed", remedy)
+
+
 def _settings(path: Path | None) -> Check:
     if path is not None and path.is_file():
         return Check("settings", "ok", str(path))
     return Check(
         "settings", "missing", f"{path} is not there", "copy the sample configs/nettwin.yaml, or use --settings"
     )
+
+
+def _disk(path: Path | None) -> Check:
+    """Where a site keeps its data, beside its settings unless they say otherwise."""
+    try:
+        settings = load_settings(path) if path is not None else None
+    except NettwinError as problem:
+        return Check("disk", "optional", "the settings can't be read", str(problem))
+    folder = settings.data if settings else Path.cwd()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < LITTLE_DISK:
+        return Check(
+            "disk", "optional", f"{size(free)} free at {folder}", "a day of 40,000 interfaces takes about 2 GB"
+        )
+    return Check("disk", "ok", f"{size(free)} free at {folder}")
 
 
 def _server(program: str, package: str, why: str) -> Check:

@@ -33,7 +33,7 @@ from twin.store import InfluxServer, Outbox, Reader, State, Store, open_delta, o
 from twin.store.place import LocalPlace, Place
 from twin.vocab.errors import UsageError
 from twin.vocab.files import read_yaml
-from twin.vocab.inventory import Device
+from twin.vocab.inventory import Device, Secret
 from twin.whatif.policies import Policies
 
 if TYPE_CHECKING:
@@ -84,12 +84,20 @@ def place_of(settings: Settings) -> Place:
         return LocalPlace(data_of(settings) / "store" if chosen.location is None else settings.at(chosen.location))
     from twin.store.objects import ObjectPlace
 
+    return ObjectPlace(chosen.location, store_options(settings), data_of(settings) / "spool")
+
+
+def store_options(settings: Settings) -> dict[str, Secret | str]:
+    """How object storage is reached, secrets included.
+
+    Raises:
+        MissingSecretError: one is not where the settings say.
+    """
     base, needed_by = settings.path.parent, f"{settings.path}: store.options"
-    options = {
+    return {
         name: value if isinstance(value, str) else resolve_secret(value, base, needed_by=f"{needed_by}.{name}")
-        for name, value in chosen.options.items()
+        for name, value in settings.file.store.options.items()
     }
-    return ObjectPlace(chosen.location, options, data_of(settings) / "spool")
 
 
 def outbox_of(settings: Settings, remote: str) -> Outbox:

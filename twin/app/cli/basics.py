@@ -64,7 +64,15 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to put them; made if
 def check(settings: SettingsOption = None) -> None:
     """Read every settings file and say whether it holds, without touching a device."""
     from collectors.lint import lint
-    from twin.app.wiring import influx_server, link_facts_of, names_of, policies_of, profiles_folder, profiles_of
+    from twin.app.wiring import (
+        influx_server,
+        link_facts_of,
+        names_of,
+        policies_of,
+        profiles_folder,
+        profiles_of,
+        store_options,
+    )
 
     chosen = settings_of(settings)
     from twin.app.inventory import load_devices
@@ -73,6 +81,7 @@ def check(settings: SettingsOption = None) -> None:
     devices = load_devices(chosen.at(chosen.file.devices))
     facts = link_facts_of(chosen)
     influx_server(chosen)
+    store_options(chosen)
     policies_of(chosen)
     names_of(chosen)
     for fault in lint(profiles_folder(chosen)):

@@ -31,15 +31,15 @@ def init(settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     Databases (2.x: buckets and DBRP mappings) for samples and tiers are made with the retention of the settings.
     What is there already is only checked. The exit code is 1 when something is left to mend by hand.
     """
-    from twin.app.wiring import set_up_server, store_of
+    from twin.app.wiring import place_of, set_up_server, store_of
 
     chosen, show = settings_of(settings), screen()
     with store_of(chosen):
         pass
     made = set_up_server(chosen)
-    where = chosen.data / "store"
+    where = place_of(chosen).address
     if as_json:
-        show.json(to_json({"store": str(where), "server": made}))
+        show.json(to_json({"store": where, "server": made}))
     else:
         show.out.print(f"{where}: holds a store", soft_wrap=True)
         for database in made.databases if made else ():

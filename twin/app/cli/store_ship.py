@@ -45,6 +45,10 @@ def ship(
         bool, typer.Option("--give-up", help="Never send what waits now. It stays in the local store.")
     ] = False,
     kind: Annotated[list[str] | None, typer.Option(help="With --give-up: only this kind; repeatable.")] = None,
+    forget: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Keep nothing any more for the InfluxDB of that name (settings: `name`)."),
+    ] = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,6 +59,9 @@ def ship(
     from twin.app.wiring import shipper_of
 
     chosen = settings_of(settings)
+    if forget is not None:
+        _forget(chosen, forget)
+        return
     section, outbox = _remote(chosen)
     if give_up:
         _give_up(outbox, kind, as_json=as_json)
@@ -74,6 +81,22 @@ def _remote(chosen: Settings) -> tuple[InfluxSettings, Outbox]:
     if section is None:
         raise UsageError(f"{chosen.path}: store has no section influxdb, so nothing is shipped")
     return section, outbox_of(chosen, section.name)
+
+
+def _forget(chosen: Settings, name: str) -> None:
+    """What InfluxDB has not got stays in the local store; from now on upkeep keeps no journal for it."""
+    from twin.app.wiring import outbox_of, place_of
+    from twin.store.cursors import consumers, forget
+    from twin.store.ship_lock import only_shipper
+
+    place, section = place_of(chosen), chosen.file.store.influxdb
+    if section is not None and section.name == name:
+        raise UsageError(f"{chosen.path}: store.influxdb ships to {name}: take the section away first")
+    if name not in (known := consumers(place)):
+        raise UsageError(f"nothing is kept for {name}; the journal's readers are {', '.join(known) or 'none'}")
+    with only_shipper(outbox_of(chosen, name)):
+        forget(place, name)
+    screen().out.print(f"nothing is kept for {name} any more")
 
 
 def _give_up(outbox: Outbox, kinds: list[str] | None, *, as_json: bool) -> None:
