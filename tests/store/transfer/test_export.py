@@ -160,6 +160,8 @@ CASES = [
     (ExportPlan(("interface",), "csv", fields=("colour",)), "t.csv", "has no field"),
     (ExportPlan(("interface",), "csv", devices=("r9",)), "t.csv", "holds nothing of interface"),
     (ExportPlan(("bgp_peer",), "csv"), "t.csv", "holds nothing of bgp_peer"),
+    (ExportPlan(("interface",), "csv", devices=("r9",)), "new", "holds nothing of interface"),
+    (ExportPlan(("interface",), "parquet", devices=("r9",)), "t.parquet", "holds nothing of interface"),
 ]
 
 
@@ -171,8 +173,10 @@ def test_what_can_t_be_exported_is_told(
     (tmp_path / "taken.parquet").touch()
     (tmp_path / "full").mkdir()
     (tmp_path / "full/thing").touch()
+    before = sorted(tmp_path.rglob("[!s]*"))
     with pytest.raises(UsageError, match=complaint):
-        exported(store, plan, tmp_path / name, folder=name == "full")
+        exported(store, plan, tmp_path / name, folder=name in {"full", "new"})
+    assert sorted(tmp_path.rglob("[!s]*")) == before
 
 
 def test_another_export_never_goes_on_in_its_place(store: Store, tmp_path: Path) -> None:

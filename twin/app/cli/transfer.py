@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from enum import StrEnum
@@ -19,7 +20,7 @@ from twin.vocab.time import now, parse_at
 
 if TYPE_CHECKING:
     from twin.store import Writer
-    from twin.store.transfer import Format, Imported, ImportPlan
+    from twin.store.transfer import Format, Imported, ImportPlan, MappingFile
 
 
 class ImportFormat(StrEnum):
@@ -114,6 +115,7 @@ def import_files(
             else:
                 if not as_json:
                     _tell(done[-1], chosen, show, dry_run=dry_run)
+                    _tell_left_out(done[-1], plan.mapping, show)
     if as_json:
         show.json(to_json([asdict(one) | {"file": str(one.file), "refused_file": _named(one)} for one in done]))
     if failures:
@@ -192,10 +194,22 @@ def _tell(one: Imported, settings: Settings, show: Screen, *, dry_run: bool) -> 
         show.warn(f"{one.refused:,} lines refused{where}")
         for example in one.examples:
             show.warn(f"  {example}")
-    for title, counts in (("not mapped", one.unmapped), ("left out by the mapping", one.left_out)):
-        if counts:
-            named = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-            show.warn(f"{title}: " + ", ".join(f"{name} ({count:,})" for name, count in named))
+    if one.unmapped:
+        show.warn(f"not mapped: {_counted(one.unmapped)}")
+
+
+def _tell_left_out(one: Imported, mapping: MappingFile | None, show: Screen) -> None:
+    """What the mapping leaves out, a line a reason."""
+    rules = mapping.measurements if mapping else ()
+    reasons = {f"{name}.{field}": why for r in rules for name in r.names for field, why in r.left_out.items()}
+    for reason in dict.fromkeys(reasons[name] for name in sorted(one.left_out)):
+        names = {name: count for name, count in one.left_out.items() if reasons[name] == reason}
+        show.note(f"left out ({reason}): {_counted(names)}")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    named = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{name} ({count:,})" for name, count in named)
 
 
 def _named(one: Imported) -> str | None:

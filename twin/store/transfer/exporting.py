@@ -75,6 +75,7 @@ def export(store: Store, plan: ExportPlan, output: Output, present: datetime, te
         blocks = _blocks(partial(store.range, kind, start=start, end=until, fields=names[kind]), series[kind])
         done = output.day(done, kind, day, blocks, names[kind])
     if done.rows == 0:
+        output.forget()
         raise UsageError(f"the store holds nothing of {', '.join(plan.kinds)} in that time")
     output.finish(done)
     return Exported(done.rows, len(done.parts), done.end, resumed=before > 0)

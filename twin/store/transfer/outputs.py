@@ -6,7 +6,7 @@ import gzip
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 from hashlib import sha256
@@ -43,6 +43,10 @@ class Output(Protocol):
         """The export is whole."""
         ...
 
+    def forget(self) -> None:
+        """There was nothing to export: leave nothing."""
+        ...
+
 
 class Stream:
     """Standard output, or whatever takes bytes. Nothing can be resumed."""
@@ -65,6 +69,9 @@ class Stream:
 
     def finish(self, done: Manifest) -> None:  # noqa: ARG002 - part of the protocol
         self._sink.flush()
+
+    def forget(self) -> None:
+        """Nothing was written."""
 
 
 class OneFile:
@@ -102,6 +109,10 @@ class OneFile:
         sync([self._path.parent])
         self._manifest.unlink(missing_ok=True)
 
+    def forget(self) -> None:
+        self._partial.unlink(missing_ok=True)
+        self._manifest.unlink(missing_ok=True)
+
     def _pack(self, text: bytes) -> bytes:
         return gzip.compress(text, 6, mtime=0) if self._packed else text
 
@@ -136,6 +147,12 @@ class Folder:
 
     def finish(self, done: Manifest) -> None:
         write_manifest(self._manifest, replace(done, finished=True))
+
+    def forget(self) -> None:
+        self._manifest.unlink()
+        for folder in (*(entry for entry in self.path.iterdir() if entry.is_dir()), self.path):
+            with suppress(OSError):  # what others put there stays
+                folder.rmdir()
 
     def _text(
         self, plan: ExportPlan, kind: str, day: date, blocks: Iterator[Block], fields: Sequence[str]
@@ -191,6 +208,9 @@ class OneTable:
         partial.rename(self._path)
         sync([self._path.parent])
         shutil.rmtree(self._parts.path)
+
+    def forget(self) -> None:
+        self._parts.forget()
 
 
 @contextmanager
