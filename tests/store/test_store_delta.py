@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.store.killing import END, SERIES, SPAWN, T0, a_round, check, mayhem
-from twin.store import Batch, StoreError, latest_records, open_delta
+from twin.store import Batch, Health, StoreError, latest_records, open_delta
 from twin.store.folder import open_folder
 from twin.store.place import LocalPlace, Place
 from twin.vocab.errors import UsageError
@@ -37,6 +37,10 @@ def test_kill_9_loses_and_doubles_nothing(tmp_path: Path) -> None:
     check(tmp_path / "s", acknowledged)
 
 
+def rows(health: Health) -> dict[str, int]:
+    return {k.kind: k.rows for k in health.kinds}
+
+
 def _write_rounds(path: Path, name: str, count: int) -> None:
     with open_delta(path) as store:
         for number in range(count):
@@ -58,7 +62,7 @@ def test_two_processes_write_while_a_third_reads_and_merges(tmp_path: Path) -> N
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert rounds_in(path, "a") == rounds_in(path, "b") == list(range(12))
     with open_delta(path) as store:
-        assert {k.kind: k.rows for k in store.health().kinds} == {"interface": 2 * 12 * SERIES, "poll": 24}
+        assert rows(store.health()).items() >= {"interface": 2 * 12 * SERIES, "poll": 24}.items()
 
 
 def test_a_round_cut_short_between_two_tables_is_completed_by_its_retry(tmp_path: Path) -> None:
@@ -76,8 +80,9 @@ def test_merging_keeps_the_samples_and_shrinks_the_store(tmp_path: Path) -> None
         before = store.health()
         assert store.maintain(datetime.now(UTC)).merged_files == 12
         after = store.health()
-        assert [k.rows for k in after.kinds] == [k.rows for k in before.kinds]
-        assert sum(k.size_bytes or 0 for k in after.kinds) < sum(k.size_bytes or 0 for k in before.kinds)
+        assert rows(after).items() >= rows(before).items()
+        sizes = {k.kind: k.size_bytes or 0 for k in after.kinds}
+        assert all(sizes[k.kind] < (k.size_bytes or 0) for k in before.kinds)
         assert store.latest("poll").fields["values"].values.tolist() == [5]
     assert rounds_in(tmp_path / "s") == list(range(6))
 
@@ -91,7 +96,7 @@ def test_merged_files_are_left_for_readers_until_the_grace_is_over(
             assert store.latest("poll").fields["values"].values.tolist() == [number]
         assert store.maintain(datetime.now(UTC)).deleted_files == 0
         assert len(store.latest("interface")) == SERIES
-        monkeypatch.setattr("twin.store.delta.GRACE", timedelta(0))
+        monkeypatch.setattr("twin.store.upkeep.GRACE", timedelta(0))
         assert store.maintain(datetime.now(UTC)).deleted_files == 6
         assert store.latest("poll").fields["values"].values.tolist() == [2]
     assert rounds_in(tmp_path / "s") == [0, 1, 2]

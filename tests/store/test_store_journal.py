@@ -20,6 +20,7 @@ from twin.vocab.blocks import Block
 
 T0 = np.datetime64("2026-11-23T12:00:00", "us")
 KIND = "route_summary"
+DAYS_LATER = datetime(2026, 11, 30, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -183,17 +184,17 @@ def test_upkeep_keeps_what_the_slowest_consumer_has_not_read(
     store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long a remote is away, and however often files are merged."""
-    monkeypatch.setattr("twin.store.delta.GRACE", timedelta())
+    monkeypatch.setattr("twin.store.upkeep.GRACE", timedelta())
     register(place, "a", newest_versions(place))
     for number in range(6):
         store.write([routes(2 * number), routes(2 * number + 1)])
-        store.maintain(datetime.now(UTC))
+        store.maintain(DAYS_LATER)
     after = newest_versions(place)[KIND]
     assert sorted(appended(Journal(place), -1)) == list(range(12))
     assert len(unread_files(place, KIND)) == 6
     advance(place, "a", {KIND: after})
     assert unread_files(place, KIND) == frozenset()
-    assert store.maintain(datetime.now(UTC)).deleted_files > 0
+    assert store.maintain(DAYS_LATER).deleted_files > 0
     with pytest.raises(StoreError, match=f"journal {place.address}, {KIND}, versions"):
         appended(Journal(place), -1)
     assert len(store.range(KIND, None, T0, T0 + np.timedelta64(1, "h"))) == 12

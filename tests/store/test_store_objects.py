@@ -123,7 +123,7 @@ def test_merged_files_are_deleted_after_the_grace(
     with open_delta(place) as store:
         for number in range(4):
             store.write(a_round(number))
-        monkeypatch.setattr("twin.store.delta.GRACE", timedelta(0))
+        monkeypatch.setattr("twin.store.upkeep.GRACE", timedelta(0))
         done = store.maintain(datetime.now(UTC))
     assert (done.merged_files, done.deleted_files) == (8, 8)
     assert rounds_in(place) == [0, 1, 2, 3]

@@ -31,6 +31,7 @@ from twin.app.trapping import InterfaceNames, engine_identity
 from twin.net.facts import LinkFactsTable
 from twin.store import InfluxServer, Outbox, Reader, State, Store, open_delta, open_shipped, open_shipper
 from twin.store.place import LocalPlace, Place
+from twin.store.retention import retention_of
 from twin.vocab.errors import UsageError
 from twin.vocab.files import read_yaml
 from twin.vocab.inventory import Device, Secret
@@ -65,7 +66,9 @@ def store_of(settings: Settings) -> Store:
         UsageError, MissingSecretError: the settings can't be followed.
         StoreError: the engine refuses or can't be reached.
     """
-    local, server = open_delta(place_of(settings)), influx_server(settings)
+    kept = settings.file.store.retention
+    retention = retention_of(kept.raw, kept.five_minutes, kept.hours)
+    local, server = open_delta(place_of(settings), retention=retention), influx_server(settings)
     section = settings.file.store.influxdb
     if server is None or section is None:
         return local

@@ -7,6 +7,8 @@ versioned documents in a Store.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +88,11 @@ def __getattr__(name: str) -> Any:
     return State
 
 
-def open_delta(where: Path | Place) -> Store:
+def open_delta(where: Path | Place, *, retention: Mapping[str, timedelta] | None = None) -> Store:
     """The embedded store in a folder (or at another place), made if it is not there.
+
+    Args:
+        retention: kind -> how long its rows are kept; of kinds not named, for ever.
 
     Raises:
         UsageError: the place holds something else, or was written by a newer version.
@@ -95,7 +100,7 @@ def open_delta(where: Path | Place) -> Store:
     """
     from twin.store.delta import DeltaStore  # noqa: PLC0415 - the engine is loaded only where it is used
 
-    return DeltaStore(LocalPlace(where) if isinstance(where, Path) else where)
+    return DeltaStore(LocalPlace(where) if isinstance(where, Path) else where, retention or {})
 
 
 def open_shipped(local: Store, outbox: Outbox, server: InfluxServer, *, quota: int, read_there: bool) -> Store:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from twin.store.commits import has_table
+from twin.store.cursors import held
 from twin.store.folder import open_folder
 from twin.store.latest import EVERY, Latest
 from twin.store.newest import Newest, answer, nothing, series
 from twin.store.place import Place
-from twin.store.protocols import Batch, Health, Maintained, Match, StoreError, When
+from twin.store.protocols import Batch, Health, Maintained, Match, Progress, Stop, StoreError, When
 from twin.store.samples import accepted, cell_length, choices, chosen_fields, filled, last_per_cell, micros, spec_of
 from twin.vocab.blocks import Block
 from twin.vocab.schema import KINDS
@@ -29,15 +30,14 @@ if TYPE_CHECKING:
     from twin.store.delta_table import KindTable
 
 Choices = Mapping[str, Sequence[str]]
-GRACE = timedelta(hours=1)
-"""How long a merged file is left for readers that still have it open."""
 
 
 class DeltaStore:
     """A ``twin.store.Store`` at a place."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, retention: Mapping[str, timedelta]) -> None:
         self._place = place
+        self._retention = retention
         open_folder(place)
         self._lock = RLock()
         self._tables: dict[str, KindTable] = {}
@@ -139,24 +139,25 @@ class DeltaStore:
         with self._engine(kind):
             return series(self._newest(kind), wanted)
 
-    def maintain(self, now: datetime) -> Maintained:  # noqa: ARG002 - part of the protocol; all is kept here
-        """Merge each day's small files; delete files merged more than ``GRACE`` ago unless the journal needs them."""
-        done = [self._maintain(kind) for kind in KINDS]
-        return Maintained(sum(d.merged_files for d in done), sum(d.deleted_files for d in done))
-
-    def _maintain(self, kind: str) -> Maintained:
-        from deltalake.exceptions import CommitFailedError
-
+    def maintain(self, now: datetime, *, progress: Progress | None = None, stop: Stop | None = None) -> Maintained:
+        """See ``Store.maintain``. On handles of its own; what other processes rewrite meanwhile is left to them."""
         from twin.store.journal import unread_files
+        from twin.store.thinning import THINNED, Thinning, not_thinned_since
+        from twin.store.upkeep import Duty, look_after
 
-        with self._lock, self._engine(kind):
-            if (table := self._table(kind)) is None:
-                return Maintained()
-            try:
-                merged_files = table.compact()
-            except CommitFailedError:
-                merged_files = 0
-            return Maintained(merged_files, table.vacuum(GRACE, unread_files(self._place, kind)))
+        told, stopped = progress or _silent, stop or _never
+        thinning = Thinning(self, self._place, progress=told, stop=stopped)
+        done = Maintained()
+        for kind in (kind for kind in THINNED if not stopped() and has_table(self._place.below(kind))):
+            with self._engine(kind):
+                done += Maintained(thinned_rows=thinning(kind, now))
+        for kind in (kind for kind in KINDS if not stopped()):
+            with self._engine(kind):
+                needed = not_thinned_since(self._place, kind) if kind in THINNED else None
+                unread = unread_files(self._place, kind), held(self._place, kind)
+                duty = Duty(now, self._retention.get(kind), needed, *unread, stopped, told)
+                done += look_after(self._place.below(kind), kind, duty)
+        return done
 
     def health(self) -> Health:
         import deltalake
@@ -200,6 +201,14 @@ class DeltaStore:
         except _engine_errors() as problem:
             reason = self._place.reason(problem)
             raise StoreError(f"store {self._place.address}, {kind}: {reason}{consequence}") from problem
+
+
+def _silent(kind: str, done: int, of: int) -> None:
+    """Nobody asked."""
+
+
+def _never() -> bool:
+    return False
 
 
 def _warn(what: str, kind: str, problem: str) -> None:

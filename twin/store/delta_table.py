@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Collection, Iterator
-from datetime import UTC, date, datetime, timedelta
-from urllib.parse import unquote
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from deltalake import DeltaTable, PostCommitHookProperties, Schema, Transaction, WriterProperties
+from deltalake import DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from twin.store.commits import LOG
 from twin.store.delta_log import DAY, commit, newest_file_ms, open_table, sync_entries
 from twin.store.folder import TABLE_PROPERTIES
 from twin.store.frames import AT, frame_schema
@@ -23,9 +20,6 @@ from twin.store.place import Place
 from twin.store.protocols import Batch, KindHealth
 from twin.store.reading import PATH, WRITTEN, Choices, holding, live_files, matching, overlapping, scan, touching
 from twin.vocab.schema import KINDS
-
-_KEEP_LOG = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
-_COMPRESSION = WriterProperties(compression="ZSTD", compression_level=3)
 
 
 class KindTable:
@@ -80,7 +74,7 @@ class KindTable:
         columns = frame.with_columns(
             pl.col(self._keys).cast(pl.String), pl.lit(self._last_written).cast(AT).alias(WRITTEN)
         )
-        added = [write_file(self._place, day, rows, self._keys) for day, rows in _by_day(columns)]
+        added = [write_file(self._place, day, rows, self._keys) for day, rows in _by_span(columns, self._kind)]
         marks = [Transaction(batch.writer, batch.number)] if batch else []
         try:
             made = self._last_written // 1000 + 1
@@ -117,28 +111,6 @@ class KindTable:
         rows = scan(self._place, self._kind, files[PATH].to_list())
         return rows.filter(pl.col("at").is_in(instants.implode()), matching(wanted))
 
-    def compact(self) -> int:
-        """Merge small files of each day; how many there were."""
-        before = self._table.version()
-        done = self._table.optimize.compact(writer_properties=_COMPRESSION, post_commithook_properties=_KEEP_LOG)
-        self._sync(before + 1)
-        return int(done["numFilesRemoved"])
-
-    def _sync(self, first: int) -> None:
-        last = self._table.version()
-        entries = [f"{LOG}/{version:020d}.json" for version in range(first, last + 1)]
-        added = [name for entry in entries for name in _added(self._place, entry)]
-        self._place.settle([*added, *{name.rpartition("/")[0] for name in added}])
-        sync_entries(self._place, first, last)
-
-    def vacuum(self, grace: timedelta, unread: Collection[str]) -> int:
-        """Delete files merged away longer than ``grace`` ago, but none of those in ``unread``; how many."""
-        hours = grace // timedelta(hours=1)
-        gone = set(self._table.vacuum(hours, enforce_retention_duration=False)) - set(unread)
-        for name in gone:
-            self._place.delete(name)
-        return len(gone)
-
     def health(self) -> KindHealth | None:
         files = self.files()
         if files.is_empty():
@@ -150,17 +122,9 @@ class KindTable:
         return KindHealth(self._kind, int(files["rows"].sum()), first.astimezone(UTC), last.astimezone(UTC), size)
 
 
-def _by_day(frame: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
-    for (day,), rows in frame.group_by(pl.col("at").dt.date(), maintain_order=True):
-        assert isinstance(day, date)
-        yield day, rows
-
-
-def _added(place: Place, entry: str) -> list[str]:
-    """The data files a log entry adds; none if the log was cleaned up meanwhile."""
-    try:
-        lines = place.read(entry).splitlines()
-    except FileNotFoundError:
-        return []
-    actions = (json.loads(line) for line in lines)
-    return [unquote(action["add"]["path"]) for action in actions if "add" in action]
+def _by_span(frame: pl.DataFrame, kind: str) -> Iterator[tuple[date, pl.DataFrame]]:
+    """The rows of each day or month, by its first day."""
+    length = {"day": "1d", "month": "1mo"}[KINDS[kind].span]
+    for (begin,), rows in frame.group_by(pl.col("at").dt.truncate(length).dt.date(), maintain_order=True):
+        assert isinstance(begin, date)
+        yield begin, rows

@@ -17,6 +17,7 @@ _NOT_IN_PATHS = frozenset("[]^|\\")  # deltalake 1.6 takes a path for an address
 TABLE_PROPERTIES = {
     "delta.enableChangeDataFeed": "true",
     "delta.logRetentionDuration": "interval 2 days",
+    "delta.deletedFileRetentionDuration": "interval 2 hours",
     "delta.setTransactionRetentionDuration": "interval 7 days",
 }
 Migration = Callable[[Place], None]

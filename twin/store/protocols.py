@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
@@ -18,6 +18,10 @@ Match: TypeAlias = "Mapping[str, str | Collection[str]]"
 
 When: TypeAlias = "datetime | np.datetime64"
 """An aware datetime, or UTC as numpy time."""
+
+
+Progress: TypeAlias = "Callable[[str, int, int], None]"
+Stop: TypeAlias = "Callable[[], bool]"
 
 
 class StoreError(NettwinError):
@@ -58,10 +62,15 @@ class Health:
 
 @dataclass(frozen=True)
 class Maintained:
-    """What a maintenance run did."""
+    """What a maintenance run did: files merged and deleted, rows of tiers made, rows dropped because of their age."""
 
     merged_files: int = 0
     deleted_files: int = 0
+    thinned_rows: int = 0
+    dropped_rows: int = 0
+
+    def __add__(self, other: Maintained) -> Maintained:
+        return Maintained(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Maintained)))
 
 
 class Writer(Protocol):
@@ -119,8 +128,15 @@ class Reader(Protocol):
 class Store(Writer, Reader, Protocol):
     """A writer and a reader that can be kept in shape and asked how it is."""
 
-    def maintain(self, now: datetime) -> Maintained:
-        """Merge small files, delete what no reader can still need. Safe beside readers and writers."""
+    def maintain(self, now: datetime, *, progress: Progress | None = None, stop: Stop | None = None) -> Maintained:
+        """Thin hours that are over, drop what is kept no longer, merge small files, delete what nobody can still need.
+
+        Safe beside readers and writers; in the middle of it ``write`` does not wait.
+
+        Args:
+            progress: called with the kind and how much of how much of it is done.
+            stop: asked now and then; once it says so, the rest is left for the next run.
+        """
         ...
 
     def health(self) -> Health:

@@ -16,7 +16,7 @@ from twin.store.frames import united
 from twin.store.influx import InfluxReader
 from twin.store.influx_connection import InfluxConnection
 from twin.store.outbox import Outbox
-from twin.store.protocols import Batch, Health, Maintained, Match, Store, StoreError, When
+from twin.store.protocols import Batch, Health, Maintained, Match, Progress, Stop, Store, StoreError, When
 from twin.store.quota import Quota
 from twin.store.samples import cell_length, last_per_cell, micros
 from twin.store.server import InfluxServer
@@ -91,9 +91,9 @@ class ShippedStore:
     def series(self, kind: str, **match: str | Collection[str]) -> list[dict[str, str]]:
         return self._reader.series(kind, **match)
 
-    def maintain(self, now: datetime) -> Maintained:
+    def maintain(self, now: datetime, *, progress: Progress | None = None, stop: Stop | None = None) -> Maintained:
         """Of the local store; what is not shipped yet stays."""
-        return self._local.maintain(now)
+        return self._local.maintain(now, progress=progress, stop=stop)
 
     def health(self) -> Health:
         return self._reader.health()

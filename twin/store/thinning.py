@@ -109,7 +109,9 @@ class Thinning:
         due = {h for h in touched if _instant(h + 1) + self._settling <= now}
         hours = tuple(sorted(due | set(state.again)))
         run = _Run(hours, self._edges(kind, len(hours)), state.again) if hours else None
-        _write(self._place, kind, replace(state, version=head, waiting=tuple(sorted(touched - due)), again=(), run=run))
+        planned = replace(state, version=head, waiting=tuple(sorted(touched - due)), again=(), run=run)
+        if planned != state:
+            _write(self._place, kind, planned)
 
     def _all(self, kind: str) -> set[int]:
         """Every hour from the first to the last there is."""
