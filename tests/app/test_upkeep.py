@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from twin.app.cli.main import main
 from twin.app.upkeep import UpkeepBeside, Upkept, is_due, last_upkeep, look_after, upkeep_command
 from twin.store import Maintained, StoreError, open_delta
 from twin.store.delta import DeltaStore
-from twin.store.place import LocalPlace
 from twin.vocab.blocks import Block
 from twin.vocab.plain import write_plain
 
@@ -38,6 +36,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return data
 
 
+def done(folder: Path, every: timedelta | None = None) -> Upkept | None:
+    with open_delta(folder / "store") as store:
+        return look_after(store, folder, every)
+
+
 def wait_for(path: Path) -> None:
     until = time.monotonic() + 30
     while not path.exists():
@@ -46,13 +49,13 @@ def wait_for(path: Path) -> None:
 
 
 def test_what_was_done_is_told_and_not_done_again_at_once(folder: Path) -> None:
-    first = look_after(LocalPlace(folder / "store"), folder, HOUR)
+    first = done(folder, HOUR)
     assert first is not None
     assert first.done.merged_files == 4
-    assert first.thinned == 2, "its tiers of five minutes and an hour"
+    assert first.done.thinned_rows == 2, "its tiers of five minutes and an hour"
     assert last_upkeep(folder) == first
-    assert look_after(LocalPlace(folder / "store"), folder, HOUR) is None
-    assert look_after(LocalPlace(folder / "store"), folder) is not None, "asked for by hand it is done at any time"
+    assert done(folder, HOUR) is None
+    assert done(folder) is not None, "asked for by hand it is done at any time"
 
 
 @pytest.mark.parametrize(("ago", "due"), [(0, False), (3599, False), (3600, True), (-10, True)])
@@ -71,7 +74,7 @@ def test_what_can_not_be_read_is_no_upkeep(tmp_path: Path, text: str) -> None:
 def test_one_process_at_a_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with (folder / "upkeep.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert look_after(LocalPlace(folder / "store"), folder) is None
+        assert done(folder) is None
         with pytest.raises(SystemExit) as ended:
             main(["store", "compact"])
     assert ended.value.code == 1
@@ -79,12 +82,12 @@ def test_one_process_at_a_time(folder: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_failure_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise StoreError("disk full")
 
     monkeypatch.setattr(DeltaStore, "maintain", broken)
     with pytest.raises(StoreError):
-        look_after(LocalPlace(folder / "store"), folder)
+        done(folder)
     last = last_upkeep(folder)
     assert last is not None
     assert last.problem == "disk full"
@@ -98,7 +101,7 @@ def test_a_collector_has_it_done_beside_itself(folder: Path) -> None:
         wait_for(folder / "upkeep.json")
     last = last_upkeep(folder)
     assert last is not None
-    assert last.done == replace(Maintained(), merged_files=4)
+    assert last.done == Maintained(thinned_rows=2, dropped_rows=4), "older than the settings have raw rows kept"
     assert told == []
 
 

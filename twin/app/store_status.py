@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 
 from twin.app.settings import Settings
 from twin.app.upkeep import Upkept, last_upkeep
-from twin.app.wiring import data_of, outbox_of, place_of
-from twin.store import Health, KindHealth, open_delta
+from twin.app.wiring import data_of, local_store_of, outbox_of, place_of, retention_in
+from twin.store import Health, KindHealth
 from twin.store.cursors import consumers, positions
 from twin.store.dead_letters import dead_letters
 from twin.store.journal import Journal
 from twin.store.place import Place
-from twin.store.retention import retention_of
 from twin.store.ship_lock import holder
 from twin.store.ship_status import ShipStatus, backlog_of, ship_status
 from twin.store.thinning import THINNED, not_thinned_since
@@ -74,9 +73,8 @@ def store_status(settings: Settings, present: datetime) -> StoreStatus:
         UsageError: the settings can't be followed.
         StoreError: the store can't be read.
     """
-    place, kept = place_of(settings), settings.file.store.retention
-    lengths = retention_of(kept.raw, kept.five_minutes, kept.hours)
-    with open_delta(place) as store:
+    place, lengths = place_of(settings), retention_in(settings)
+    with local_store_of(settings) as store:
         health = store.health()
     kinds = tuple(KindStatus(k, KINDS[k.kind].thins, lengths.get(k.kind)) for k in health.kinds)
     return StoreStatus(

@@ -23,8 +23,7 @@ from typing import Self
 
 import structlog
 
-from twin.store import Maintained, Place, Store, StoreError, open_delta
-from twin.store.thinning import THINNED, Thinning
+from twin.store import Maintained, Store, StoreError
 from twin.vocab.plain import from_plain, write_plain
 from twin.vocab.time import now
 
@@ -40,15 +39,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Upkept:
-    """The last upkeep: when it began, how long it took, what it did, and why it failed ("" if it did not).
-
-    ``thinned``: rows written to the tiers of five minutes and an hour.
-    """
+    """The last upkeep: when it began, how long it took, what it did, and why it failed ("" if it did not)."""
 
     began: datetime
     seconds: float
     done: Maintained
-    thinned: int = 0
     problem: str = ""
 
 
@@ -66,44 +61,29 @@ def is_due(folder: Path, every: timedelta, present: datetime) -> bool:
 
 
 def look_after(
-    place: Place, folder: Path, every: timedelta | None = None, progress: Progress = lambda *_: None
+    store: Store, folder: Path, every: timedelta | None = None, progress: Progress = lambda *_: None
 ) -> Upkept | None:
-    """Thin what is due and maintain the store now; None if another process is at it, or the last upkeep is younger
-    than ``every``.
+    """Maintain the store now; None if another process is at it, or the last upkeep is younger than ``every``.
 
     Args:
-        place: of the store.
         folder: where the upkeep is told.
         progress: told how far it is of how much, and at what.
 
     Raises:
-        UsageError: there is no store nettwin can read.
         StoreError: the engine failed; that is kept as the last upkeep.
     """
     with _alone(folder) as alone:
         if not alone or (every is not None and not is_due(folder, every, now())):
             return None
         began, started = now(), time.monotonic()
-        thinned, done = 0, Maintained()
         try:
-            with open_delta(place) as store:
-                thinned = _thin(store, place, began, progress)
-                progress(0, None, "merging files")
-                done = store.maintain(began)
+            done = store.maintain(began, progress=lambda kind, done, of: progress(done, of, kind))
         except StoreError as problem:
-            _tell(folder, Upkept(began, time.monotonic() - started, done, thinned, str(problem)))
+            _tell(folder, Upkept(began, time.monotonic() - started, Maintained(), str(problem)))
             raise
-        upkept = Upkept(began, time.monotonic() - started, done, thinned)
+        upkept = Upkept(began, time.monotonic() - started, done)
         _tell(folder, upkept)
         return upkept
-
-
-def _thin(store: Store, place: Place, present: datetime, progress: Progress) -> int:
-    def tell(kind: str, done: int, hours: int) -> None:
-        progress(done, hours, f"thinning {kind}")
-
-    thinning = Thinning(store, place, progress=tell)
-    return sum(thinning(kind, present) for kind in THINNED)
 
 
 class UpkeepBeside:

@@ -7,7 +7,8 @@ import os
 import resource
 import secrets
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,14 +67,28 @@ def store_of(settings: Settings) -> Store:
         UsageError, MissingSecretError: the settings can't be followed.
         StoreError: the engine refuses or can't be reached.
     """
-    kept = settings.file.store.retention
-    retention = retention_of(kept.raw, kept.five_minutes, kept.hours)
-    local, server = open_delta(place_of(settings), retention=retention), influx_server(settings)
+    local, server = local_store_of(settings), influx_server(settings)
     section = settings.file.store.influxdb
     if server is None or section is None:
         return local
     there = settings.file.store.engine == "influxdb"
     return open_shipped(local, outbox_of(settings, section.name), server, quota=section.quota, read_there=there)
+
+
+def local_store_of(settings: Settings) -> Store:
+    """The embedded store, whether or not its rows are shipped.
+
+    Raises:
+        UsageError: the settings can't be followed.
+        StoreError: it can't be read or made.
+    """
+    return open_delta(place_of(settings), retention=retention_in(settings))
+
+
+def retention_in(settings: Settings) -> Mapping[str, timedelta]:
+    """Kind -> how long the settings have its rows kept."""
+    kept = settings.file.store.retention
+    return retention_of(kept.raw, kept.five_minutes, kept.hours)
 
 
 def place_of(settings: Settings) -> Place:

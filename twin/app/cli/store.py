@@ -131,12 +131,12 @@ def compact(
     nettwin collect does so by itself. One process at a time does this.
     """
     from twin.app.upkeep import look_after
-    from twin.app.wiring import data_of, place_of
+    from twin.app.wiring import data_of, local_store_of
     from twin.store import StoreError
 
     chosen = settings_of(settings)
-    with progress("looking after the store") as steps:
-        upkept = look_after(place_of(chosen), data_of(chosen), parse_duration(every) if every else None, steps)
+    with local_store_of(chosen) as store, progress("looking after the store") as steps:
+        upkept = look_after(store, data_of(chosen), parse_duration(every) if every else None, steps)
         if upkept is None and every:
             steps.finish("nothing to do yet")
             return
@@ -151,4 +151,8 @@ def compact(
 
 def _did(upkept: Upkept) -> str:
     done = upkept.done
-    return f"thinned to {upkept.thinned:,} rows, merged {done.merged_files:,} files, deleted {done.deleted_files:,}"
+    dropped = f", dropped {done.dropped_rows:,} old rows" if done.dropped_rows else ""
+    return (
+        f"thinned to {done.thinned_rows:,} rows, merged {done.merged_files:,} files, deleted {done.deleted_files:,}"
+        f"{dropped}"
+    )
