@@ -58,18 +58,35 @@ class DeltaStore:
         for kind in frames:
             self._keep_newest(kind)
 
-    def latest(self, kind: str, keys: Match | None = None, fields: Sequence[str] | None = None) -> Block:
+    def latest(
+        self,
+        kind: str,
+        keys: Match | None = None,
+        fields: Sequence[str] | None = None,
+        *,
+        as_of: When | None = None,
+    ) -> Block:
         spec, names = spec_of(kind), chosen_fields(spec_of(kind), fields)
-        wanted = choices(spec, keys)
+        wanted, known = choices(spec, keys), None if as_of is None else micros(as_of)
         with self._engine(kind):
-            found = answer(self._newest(kind), wanted, names)
+            newest = self._newest(kind) if known is None else self._newest_then(kind, wanted, known)
+            found = answer(newest, wanted, names)
             documents = [name for name in names if spec.fields[name].document and found.fields[name].valid.any()]
-            return self._with_documents(found, wanted, documents) if documents else found
+            return self._with_documents(found, wanted, documents, known) if documents else found
 
     def _newest(self, kind: str) -> Newest:
         with self._following:
             known = self._latest_of(kind)
             return nothing(kind) if known is None else known.newest()
+
+    def _newest_then(self, kind: str, wanted: Choices, known: np.datetime64) -> Newest:
+        """As it was known then, from all rows."""
+        from twin.store.reading import newest_of
+
+        with self._lock:
+            table = self._table(kind)
+            files = table.rows_by_path(wanted) if table else {}
+        return newest_of(self._place.below(kind), kind, files, known)
 
     def _latest_of(self, kind: str) -> Latest | None:
         if kind not in self._latest and has_table(self._place.below(kind)):
@@ -87,13 +104,15 @@ class DeltaStore:
         except _engine_errors() as problem:
             _warn("the newest values could not be left for fresh processes", kind, self._place.reason(problem))
 
-    def _with_documents(self, found: Block, wanted: Choices, names: Sequence[str]) -> Block:
+    def _with_documents(
+        self, found: Block, wanted: Choices, names: Sequence[str], known: np.datetime64 | None
+    ) -> Block:
         from twin.store.frames import to_block
         from twin.store.reading import read
 
         with self._lock:
             table = self._table(found.kind)
-            rows = table.at_times(np.unique(found.at), wanted) if table else None
+            rows = table.at_times(np.unique(found.at), wanted, known) if table else None
         there = to_block(found.kind, read(found.kind, rows, names), names) if rows is not None else found
         return filled(found, there, names)
 
@@ -106,16 +125,22 @@ class DeltaStore:
         fields: Sequence[str] | None = None,
         *,
         step: timedelta | np.timedelta64 | None = None,
+        as_of: When | None = None,
     ) -> Block:
         spec, names = spec_of(kind), chosen_fields(spec_of(kind), fields)
         wanted, since, until = choices(spec, keys), micros(start), micros(end)
+        known = None if as_of is None else micros(as_of)
         length = None if step is None else cell_length(step)
         with self._engine(kind):
-            block = self._rows(kind, wanted, since, until, names)
+            block = self._rows(kind, wanted, (since, until, known), names)
         return block if length is None else last_per_cell(block, since, length)
 
     def _rows(
-        self, kind: str, wanted: Choices, since: np.datetime64, until: np.datetime64, names: Sequence[str]
+        self,
+        kind: str,
+        wanted: Choices,
+        times: tuple[np.datetime64, np.datetime64, np.datetime64 | None],
+        names: Sequence[str],
     ) -> Block:
         from twin.store.frames import to_block
         from twin.store.reading import read
@@ -123,7 +148,7 @@ class DeltaStore:
         for last_try in (False, True):
             with self._lock:
                 table = self._table(kind)
-                rows = table.between(since, until, wanted) if table else None
+                rows = table.between(*times, wanted) if table else None
             if rows is None:
                 break
             try:

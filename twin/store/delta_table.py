@@ -18,7 +18,19 @@ from twin.store.frames import AT, frame_schema
 from twin.store.parquet import write_file
 from twin.store.place import Place
 from twin.store.protocols import Batch, KindHealth
-from twin.store.reading import PATH, WRITTEN, Choices, holding, live_files, matching, overlapping, scan, touching
+from twin.store.reading import (
+    PATH,
+    WRITTEN,
+    Choices,
+    holding,
+    instant_of,
+    live_files,
+    matching,
+    overlapping,
+    scan,
+    touching,
+    written_by,
+)
 from twin.vocab.schema import KINDS
 
 
@@ -97,19 +109,25 @@ class KindTable:
         """Each file of the present version, as ``live_files`` tells."""
         return live_files(self._table)
 
-    def between(self, start: np.datetime64, end: np.datetime64, wanted: Choices) -> pl.LazyFrame:
-        """The rows wanted with start <= at < end, as the table is now."""
-        since, until = (pl.lit(int(t.astype(np.int64))).cast(AT) for t in (start, end))
+    def rows_by_path(self, wanted: Choices) -> dict[str, int]:
+        """The files that may hold rows wanted, and how many rows they hold."""
+        return dict(holding(self.files(), KINDS[self._kind], wanted).select(PATH, "rows").iter_rows())
+
+    def between(
+        self, start: np.datetime64, end: np.datetime64, known: np.datetime64 | None, wanted: Choices
+    ) -> pl.LazyFrame:
+        """The rows wanted with start <= at < end, of those written by ``known`` (None: all)."""
+        since, until = (instant_of(t) for t in (start, end))
         files = overlapping(holding(self.files(), KINDS[self._kind], wanted), since, until)
         rows = scan(self._place, self._kind, files[PATH].to_list())
-        return rows.filter(pl.col("at") >= since, pl.col("at") < until, matching(wanted))
+        return rows.filter(pl.col("at") >= since, pl.col("at") < until, matching(wanted), written_by(known))
 
-    def at_times(self, times: npt.NDArray[np.datetime64], wanted: Choices) -> pl.LazyFrame:
-        """The rows wanted at one of these times, as the table is now."""
+    def at_times(self, times: npt.NDArray[np.datetime64], wanted: Choices, known: np.datetime64 | None) -> pl.LazyFrame:
+        """The rows wanted at one of these times, of those written by ``known`` (None: all)."""
         instants = pl.Series("at", times).dt.replace_time_zone("UTC")
         files = touching(holding(self.files(), KINDS[self._kind], wanted), instants)
         rows = scan(self._place, self._kind, files[PATH].to_list())
-        return rows.filter(pl.col("at").is_in(instants.implode()), matching(wanted))
+        return rows.filter(pl.col("at").is_in(instants.implode()), matching(wanted), written_by(known))
 
     def health(self) -> KindHealth | None:
         files = self.files()

@@ -31,7 +31,15 @@ class InfluxReader:
     def __init__(self, connection: InfluxConnection, database: str) -> None:
         self._connection, self._database = connection, database
 
-    def latest(self, kind: str, keys: Match | None = None, fields: Sequence[str] | None = None) -> Block:
+    def latest(
+        self,
+        kind: str,
+        keys: Match | None = None,
+        fields: Sequence[str] | None = None,
+        *,
+        as_of: When | None = None,
+    ) -> Block:
+        self._check_present(as_of)
         spec, names = spec_of(kind), chosen_fields(spec_of(kind), fields)
         condition, bound = _condition(spec, keys)
         by = ", ".join(f'"{key}"' for key in spec.keys)
@@ -47,7 +55,9 @@ class InfluxReader:
         fields: Sequence[str] | None = None,
         *,
         step: timedelta | np.timedelta64 | None = None,
+        as_of: When | None = None,
     ) -> Block:
+        self._check_present(as_of)
         spec, names = spec_of(kind), chosen_fields(spec_of(kind), fields)
         since, until = micros(start), micros(end)
         length = None if step is None else cell_length(step)
@@ -57,6 +67,10 @@ class InfluxReader:
         query = _select(f"{tags}, {_columns(spec, names)}", kind, condition)
         block = self._block(spec, names, query, bound)
         return block if length is None else last_per_cell(block, since, length)
+
+    def _check_present(self, as_of: When | None) -> None:
+        if as_of is not None:
+            raise StoreError(f"InfluxDB {self._connection.url} keeps no history of what was known when (as_of)")
 
     def series(self, kind: str, **match: str | Collection[str]) -> list[dict[str, str]]:
         spec = spec_of(kind)

@@ -94,9 +94,19 @@ class Reader(Protocol):
 
     All raise ValueError for an unknown kind, key or field and StoreError when the engine fails.
     A kind of which nothing is stored gives an empty block.
+
+    ``as_of``: the answer as the store would have given it then: only what was written by that time counts. Raw rows
+    dropped since because of their age are missing in it. InfluxDB keeps no such history: it raises StoreError.
     """
 
-    def latest(self, kind: str, keys: Match | None = None, fields: Sequence[str] | None = None) -> Block:
+    def latest(
+        self,
+        kind: str,
+        keys: Match | None = None,
+        fields: Sequence[str] | None = None,
+        *,
+        as_of: When | None = None,
+    ) -> Block:
         """The newest row of each series in which at least one of ``fields`` (all if None) was measured.
 
         Sorted by series.
@@ -112,6 +122,7 @@ class Reader(Protocol):
         fields: Sequence[str] | None = None,
         *,
         step: timedelta | np.timedelta64 | None = None,
+        as_of: When | None = None,
     ) -> Block:
         """All rows with start <= at < end in which one of ``fields`` was measured, sorted by series, then time.
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import islice
 from urllib.parse import unquote
 
+import numpy as np
 import polars as pl
 from deltalake import DeltaTable
 
@@ -104,6 +105,16 @@ def matching(wanted: Choices) -> pl.Expr:
     return pl.all_horizontal(tests) if tests else pl.lit(value=True)
 
 
+def instant_of(when: np.datetime64) -> pl.Expr:
+    """A time in microseconds, to compare with."""
+    return pl.lit(int(when.astype(np.int64))).cast(AT)
+
+
+def written_by(known: np.datetime64 | None) -> pl.Expr:
+    """Rows written at that time or before it; all if None."""
+    return pl.lit(value=True) if known is None else pl.col(WRITTEN) <= instant_of(known)
+
+
 def read(kind: str, rows: pl.LazyFrame, fields: Sequence[str]) -> pl.DataFrame:
     """Of these rows those in which one of ``fields`` was measured; sorted, repeated ones merged."""
     keys = KINDS[kind].keys
@@ -118,19 +129,19 @@ def rows_by_path(table: Place) -> tuple[int, dict[str, int]]:
     return opened.version(), dict(files.select(PATH, "rows").iter_rows())
 
 
-def newest_of(table: Place, kind: str, files: Mapping[str, int]) -> Newest:
-    """The newest values in these files (path -> rows), read in portions."""
+def newest_of(table: Place, kind: str, files: Mapping[str, int], known: np.datetime64 | None = None) -> Newest:
+    """The newest values in these files (path -> rows), read in portions, of those written by ``known`` (None: all)."""
     found = nothing(kind)
     for paths, start in _portions(files):
-        found = joined(found, folded(kind, _foldable(scan(table, kind, paths), kind, start)))
+        found = joined(found, folded(kind, _foldable(scan(table, kind, paths), kind, start, known)))
     return found
 
 
-def _foldable(rows: pl.LazyFrame, kind: str, start: int) -> pl.DataFrame:
+def _foldable(rows: pl.LazyFrame, kind: str, start: int, known: np.datetime64 | None) -> pl.DataFrame:
     fields = [
         pl.col(name).is_not_null() if field.document else pl.col(name) for name, field in KINDS[kind].fields.items()
     ]
-    part = rows.slice(start, _FOLDED_AT_ONCE)
+    part = rows.slice(start, _FOLDED_AT_ONCE).filter(written_by(known))
     return part.select(*KINDS[kind].keys, "at", WRITTEN, *fields).collect()
 
 

@@ -56,10 +56,17 @@ class ShippedStore:
         self._quota.check()
         self._local.write(blocks, batch)
 
-    def latest(self, kind: str, keys: Match | None = None, fields: Sequence[str] | None = None) -> Block:
-        if kind == DOCUMENTS and len(found := self._local.latest(kind, keys, fields)):
+    def latest(
+        self,
+        kind: str,
+        keys: Match | None = None,
+        fields: Sequence[str] | None = None,
+        *,
+        as_of: When | None = None,
+    ) -> Block:
+        if kind == DOCUMENTS and len(found := self._local.latest(kind, keys, fields, as_of=as_of)):
             return found
-        return self._reader.latest(kind, keys, fields)
+        return self._reader.latest(kind, keys, fields, as_of=as_of)
 
     def range(
         self,
@@ -70,11 +77,12 @@ class ShippedStore:
         fields: Sequence[str] | None = None,
         *,
         step: timedelta | np.timedelta64 | None = None,
+        as_of: When | None = None,
     ) -> Block:
-        if kind == DOCUMENTS and len(here := self._local.range(kind, keys, start, end, fields)):
-            block = united(here, self._older(kind, keys, start, end, fields))
+        if kind == DOCUMENTS and len(here := self._local.range(kind, keys, start, end, fields, as_of=as_of)):
+            block = united(here, self._older(kind, keys, start, end, fields) if as_of is None else None)
             return block if step is None else last_per_cell(block, micros(start), cell_length(step))
-        return self._reader.range(kind, keys, start, end, fields, step=step)
+        return self._reader.range(kind, keys, start, end, fields, step=step, as_of=as_of)
 
     def _older(
         self, kind: str, keys: Match | None, start: When, end: When, fields: Sequence[str] | None
