@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from twin.store.cursors import FOLDER, NOTHING, consumers, positions
 from twin.store.folder import FORMAT, MARKER
 from twin.store.place import Entry, Place
 from twin.store.protocols import StoreError
@@ -100,6 +101,7 @@ def verify(place: Place, report: Report = lambda _d, _t, _w: None, *, workers: i
         checks = _check_files(place, tables, report, workers)
         for table in tables:
             damage += _log_findings(table) + _file_findings(place, table, checks[table.kind])
+        damage += _check_cursors(place, {table.kind: table.log.state.version for table in tables})
     except OSError as problem:
         raise StoreError(f"store {place.address}: {' '.join(str(problem).split())}") from problem
     done = [check for found in checks.values() for check in found.values()]
@@ -161,6 +163,23 @@ def _check_files(
     finally:
         pool.shutdown(cancel_futures=True)
     return found
+
+
+def _check_cursors(place: Place, newest: Mapping[str, int]) -> list[Finding]:
+    """Whoever reads the journal was never further than it reaches."""
+    findings = []
+    for name in consumers(place):
+        try:
+            versions = positions(place, name) or {}
+            ahead = [kind for kind, version in versions.items() if not NOTHING <= version <= newest.get(kind, NOTHING)]
+            problem = f"says that {name} has read of {', '.join(ahead)} what is not there" if ahead else ""
+        except StoreError as damaged:
+            problem = str(damaged)
+        if problem:
+            affects = f"what {name} has yet to read"
+            advice = "put it back from a backup, or let that consumer begin anew"
+            findings.append(Finding(f"{FOLDER}/{name}.json", problem, affects, advice))
+    return findings
 
 
 def _log_findings(table: _Table) -> list[Finding]:

@@ -92,7 +92,7 @@ def _check_stats(scan: pl.LazyFrame, kind: str, file: DataFile) -> tuple[int, li
         asked.append(column.null_count().alias(f"null.{name}"))
     found = scan.select(asked).collect(engine="streaming").row(0, named=True)
     problems = [f"by the log its {what} is {said}, in it {real}" for what, said, real in _differing(found, file.stats)]
-    return int(found["rows"]), problems + _outside(found, file)
+    return int(found["rows"]), problems + _outside(kind, found, file)
 
 
 def _differing(found: Mapping[str, Any], stats: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -122,15 +122,19 @@ def _time(text: Any) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
-def _outside(found: Mapping[str, Any], file: DataFile) -> list[str]:
+def _outside(kind: str, found: Mapping[str, Any], file: DataFile) -> list[str]:
     """Rows lie in the partition of their day, or of the first of their month."""
     if f"date={file.partition.get('date')}" != file.path.partition("/")[0]:
         return [f"by the log it belongs to {file.partition.get('date')}"]
     day = date.fromisoformat(str(file.partition["date"]))
     for when in (found["min.at"], found["max.at"]):
-        if when is not None and day not in {when.date(), when.date().replace(day=1)}:
+        if when is not None and day != _begin_of_span(kind, when.date()):
             return [f"holds {when:%Y-%m-%d %H:%M:%S}, which does not belong to {day}"]
     return []
+
+
+def _begin_of_span(kind: str, day: date) -> date:
+    return day.replace(day=1) if KINDS[kind].span == "month" else day
 
 
 def _check_contents(scan: pl.LazyFrame) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from twin.store.folder import TABLE_PROPERTIES
 from twin.store.place import Place
 from twin.store.replay import (
     Action,
@@ -34,6 +35,8 @@ _ENTRY = re.compile(rf"{LOG}/(\d{{20}})\.json$")
 _CHECKPOINT = re.compile(rf"{LOG}/(\d{{20}})\.checkpoint\.parquet$")
 _POINTER = f"{LOG}/_last_checkpoint"
 _SHOWN = 3
+PROTOCOLS = frozenset({(1, 2), (1, 4)})
+"""(reader, writer) versions of tables: without and with a change data feed."""
 _DATE, _WRITTEN = "date", "written"
 _TYPES = {"int": "long", "float": "double", "str": "string"}
 
@@ -169,7 +172,7 @@ class _Log:
         try:
             actions = parse_entry(self._place.read(f"{self._kind}/{name}"))
             added = [data_file(values) for what, values in actions if what == "add"]
-            _check_metadata(self._kind, [values for what, values in actions if what == "metaData"])
+            _check_table(self._kind, actions)
         except LogError as problem:
             self._wrong(name, f"{problem}")
             return None
@@ -183,7 +186,7 @@ class _Log:
         name = _checkpoint(version)
         try:
             told = checkpoint_state(version, _rows(self._place.read(f"{self._kind}/{name}")))
-            _check_metadata(self._kind, [told.metadata])
+            _check_table(self._kind, [("metaData", told.metadata), ("protocol", told.protocol)])
         except LogError as problem:
             self._wrong(name, str(problem))
             return None
@@ -194,19 +197,32 @@ class _Log:
         self.problems.append(LogProblem(name, problem))
 
 
-def _check_metadata(kind: str, said: Sequence[Mapping[str, Any]]) -> None:
-    """Raises LogError for a schema that is not the kind's."""
+def _check_table(kind: str, actions: Sequence[Action]) -> None:
+    """Raises LogError for a schema, properties or a protocol that are not those of the kind's table."""
+    for what, values in actions:
+        if what == "protocol" and (values["minReaderVersion"], values["minWriterVersion"]) not in PROTOCOLS:
+            raise LogError("asks for another protocol than a store does")
+        if what == "metaData":
+            try:
+                _check_metadata(kind, values)
+            except (ValueError, KeyError, TypeError, AttributeError) as problem:
+                raise LogError(f"describes the table in a way that can't be read ({problem})") from problem
+
+
+def _check_metadata(kind: str, values: Mapping[str, Any]) -> None:
+    schema = json.loads(values["schemaString"])
     types = {_DATE: "date", _WRITTEN: "timestamp", "at": "timestamp"} | dict.fromkeys(KINDS[kind].keys, "string")
     types |= {name: _TYPES[spec.type] for name, spec in KINDS[kind].fields.items()}
-    for values in said:
-        try:
-            columns = {field["name"]: field["type"] for field in json.loads(values["schemaString"])["fields"]}
-        except (ValueError, KeyError, TypeError) as problem:
-            raise LogError(f"holds a schema that can't be read ({problem})") from problem
-        if wrong := [name for name, type_ in columns.items() if types.get(name) != type_]:
-            raise LogError(f"has a column {wrong[0]!r} of type {columns[wrong[0]]!r}, unknown to {kind}")
-        if values["partitionColumns"] != [_DATE] or values["format"]["provider"] != "parquet":
-            raise LogError("describes another kind of table")
+    for column in schema["fields"]:
+        name = column["name"]
+        if column != {"name": name, "type": types.get(name), "nullable": True, "metadata": {}}:
+            raise LogError(f"has a column {name!r} of type {column.get('type')!r}, unknown to {kind}")
+    properties = TABLE_PROPERTIES | {"delta.dataSkippingStatsColumns": ",".join((*KINDS[kind].keys, "at"))}
+    if strange := values["configuration"].items() - properties.items():
+        raise LogError(f"sets the property {min(strange)[0]} to what it never is")
+    form = (values.get("name"), schema["type"], values["partitionColumns"], values["format"])
+    if form != (kind, "struct", [_DATE], {"provider": "parquet", "options": {}}):
+        raise LogError("describes another kind of table")
 
 
 def _rows(content: bytes) -> list[dict[str, Any]]:
