@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,16 +94,22 @@ def test_an_entry_damaged_otherwise_is_left_for_verify(tmp_path: Path) -> None:
     assert entry(tmp_path / "s", 2).exists()
 
 
-@given(share=st.floats(0, 1, exclude_max=True))
-def test_every_beginning_of_an_entry_is_known_as_cut_off(
-    tmp_path_factory: pytest.TempPathFactory, share: float
-) -> None:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An entry."""
     path = tmp_path_factory.mktemp("s") / "s"
     write(path, 0)
-    whole = entry(path, 1).read_bytes()
+    return entry(path, 1).read_bytes().rstrip(b"\n")
+
+
+def test_every_beginning_of_an_entry_is_known_as_cut_off(whole: bytes) -> None:
     lines = {0, *(i for i, octet in enumerate(whole) if octet == ord("\n"))}
-    cut = int(share * (len(whole.rstrip(b"\n")) - 1))
-    if cut not in lines and cut - 1 not in lines:
-        assert is_cut_off(whole[:cut])
+    cuts = [cut for cut in range(len(whole)) if cut not in lines and cut - 1 not in lines]
+    assert [cut for cut in cuts if not is_cut_off(whole[:cut])] == []
     assert not is_cut_off(whole)
-    shutil.rmtree(path)
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_no_cut(whole: bytes, place: float, bit: int) -> None:
+    at = int(place * len(whole))
+    assert not is_cut_off(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])

@@ -74,7 +74,7 @@ def commit(
     adds = [AddAction(f.path, f.size, {DAY: str(f.day)}, made, data_change, f.stats) for f in added]
     removes = [RemoveAction(f.path, data_change, stamp, f.size, {DAY: str(f.day)}) for f in removed]
     properties = CommitProperties(
-        custom_metadata=_seal(adds, removes, marks),
+        custom_metadata={SEAL: _seal(adds, removes, marks)},
         max_commit_retries=_MAX_RETRIES,
         app_transactions=list(marks) or None,
     )
@@ -90,16 +90,16 @@ def commit(
     sync_entries(place, max(0, before - UNSYNCED_AT_MOST), table.version())
 
 
-def _seal(added: Sequence[AddAction], removed: Sequence[RemoveAction], marks: Sequence[Transaction]) -> dict[str, str]:
+def _seal(added: Sequence[AddAction], removed: Sequence[RemoveAction], marks: Sequence[Transaction]) -> str:
     """The hash that the entry carries, so that damage to it is found."""
     actions: list[Action] = [("txn", {"appId": m.app_id, "version": m.version}) for m in marks]
     for f in added:
         values = {"path": f.path, "partitionValues": f.partition_values, "size": f.size, "stats": f.stats}
-        actions.append(("add", values | {"dataChange": f.data_change}))
+        actions.append(("add", values | {"dataChange": f.data_change, "modificationTime": f.modification_time}))
     for g in removed:
         values = {"path": g.path, "deletionTimestamp": g.deletion_timestamp}
         actions.append(("remove", values | {"dataChange": g.data_change}))
-    return {SEAL: seal(actions)}
+    return seal(actions)
 
 
 def sync_entries(place: Place, first: int, last: int) -> None:

@@ -31,6 +31,7 @@ from twin.store.reading import (
     touching,
     written_by,
 )
+from twin.store.settling import UNSYNCED_AT_MOST
 from twin.vocab.schema import KINDS
 
 
@@ -43,6 +44,7 @@ class KindTable:
         self._keys = KINDS[kind].keys
         self._table = table
         self._last_written = 0
+        self._seen = -1
 
     @classmethod
     def find(cls, place: Place, kind: str) -> KindTable | None:
@@ -81,6 +83,7 @@ class KindTable:
     def append(self, frame: pl.DataFrame, batch: Batch | None) -> None:
         """One commit, on disk on return; none if the batch was written before."""
         if batch is not None and self._has(batch):
+            sync_entries(self._place, max(0, self.version() - UNSYNCED_AT_MOST), self.version())
             return
         self._last_written = self._written_now()
         columns = frame.with_columns(
@@ -95,11 +98,13 @@ class KindTable:
             self.refresh()
             if batch is None or not self._has(batch):
                 raise
+        self._seen = self.version()
 
     def _written_now(self) -> int:
         """Later than all written before (microseconds since 1970), also where the clock was set back meanwhile."""
-        before = self._last_written or 1000 * newest_file_ms(self._table)
-        return max(time.time_ns() // 1000, before + 1)
+        if self.version() > self._seen:  # others wrote, or compacted, since
+            self._last_written = max(self._last_written, 1000 * newest_file_ms(self._table))
+        return max(time.time_ns() // 1000, self._last_written + 1)
 
     def _has(self, batch: Batch) -> bool:
         last = self._table.transaction_version(batch.writer)

@@ -35,7 +35,7 @@ _ALLOWED = {
     "protocol": "readerFeatures writerFeatures",
 }
 _SEALED = {
-    "add": ("path", "partitionValues", "size", "dataChange", "stats"),
+    "add": ("path", "partitionValues", "size", "dataChange", "stats", "modificationTime"),
     "remove": ("path", "dataChange", "deletionTimestamp"),
     "txn": ("appId", "version"),
 }
@@ -47,10 +47,11 @@ class LogError(ValueError):
 
 @dataclass(frozen=True)
 class DataFile:
-    """A data file as the log describes it; ``path`` relative to the table, ``size`` in octets."""
+    """A data file as the log describes it; ``path`` relative to the table, ``size`` in octets; ``made_ms``: when."""
 
     path: str
     size: int
+    made_ms: int = 0
     partition: Values = field(default_factory=dict)
     stats: Values = field(default_factory=dict)
 
@@ -189,7 +190,8 @@ def data_file(values: Values) -> DataFile:
     path = unquote(str(values["path"]))
     try:
         stats = dict(json.loads(values.get("stats") or "{}"))
-        return DataFile(path, int(values["size"]), dict(values["partitionValues"]), stats)
+        made_ms = int(values["modificationTime"])
+        return DataFile(path, int(values["size"]), made_ms, dict(values["partitionValues"]), stats)
     except (ValueError, TypeError) as problem:
         raise LogError(f"describes {path} in a way that makes no sense") from problem
 

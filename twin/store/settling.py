@@ -8,11 +8,14 @@ never acknowledged, nor was any above it. Checkpoints repeat what entries say, w
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 
 from twin.store.commits import LOG
 from twin.store.place import Place
+from twin.store.replay import LogError, parse_entry, seals
 
 LOCK = f"{LOG}/.settling"
 UNSYNCED_AT_MOST = 20
@@ -59,13 +62,25 @@ def _torn(table: Place) -> tuple[str, ...]:
 def is_cut_off(entry: bytes) -> bool:
     """Whether an entry ends before its time, or never reached the disk; one that is damaged otherwise is not."""
     text = entry.rstrip(b"\n")
-    if not text.endswith(b"}"):
-        return True
     last = text.rpartition(b"\n")[2].decode(errors="replace")
     try:
         json.loads(last)
     except json.JSONDecodeError as problem:
-        return problem.pos >= len(last)
+        open_string = problem.msg.startswith("Unterminated string")
+        if not open_string and text.endswith(b"}") and problem.pos < len(last):
+            return False
+        quotes = range(len(text) - len(last) + problem.pos + 1, len(text)) if open_string else ()
+        return not _one_byte_is_wrong(text, [(len(text) - 1, b"}"), *((at, b'"') for at in quotes)])
+    return False
+
+
+def _one_byte_is_wrong(text: bytes, mends: Sequence[tuple[int, bytes]]) -> bool:
+    """Whether one of these bytes in its place makes it the entry whose hash it carries."""
+    for at, octet in mends:
+        with suppress(LogError):
+            actions = parse_entry(text[:at] + octet + text[at + 1 :])
+            if seals(actions):
+                return True
     return False
 
 
