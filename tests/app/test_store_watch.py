@@ -21,7 +21,7 @@ from twin.app.collector import Collector
 from twin.app.collector_status import prometheus_text
 from twin.app.events import read_events
 from twin.app.settings import Settings
-from twin.app.store_watch import Repeated, ShipFigures, ShippingBeside, StoreWatch, shipping_alarms
+from twin.app.store_watch import Repeated, ShipFigures, ShippingBeside, StoreWatch, disk_alarm, shipping_alarms
 from twin.app.wiring import place_of, set_up_server, shipping_of, store_of
 from twin.store import InfluxServer, Store
 from twin.store.influx import InfluxReader
@@ -48,6 +48,11 @@ START, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 )
 def test_what_is_an_alarm(figures: ShipFigures, dead: bool, subjects: set[str]) -> None:
     assert shipping_alarms(figures, dead_letters=dead).keys() == subjects
+
+
+@pytest.mark.parametrize(("free", "alarm"), [(None, False), (1000, False), (999, True), (0, True)])
+def test_little_disk_is_an_alarm(free: int | None, alarm: bool) -> None:
+    assert bool(disk_alarm(free, 1000)) == alarm
 
 
 @pytest.fixture

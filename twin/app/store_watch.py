@@ -20,6 +20,7 @@ from twin.store.shipper import Shipper
 HALF = 0.5
 AWAY_S = 60.0
 END_S = 1.5
+LITTLE_DISK = 1_000_000_000
 
 Happened = Callable[[str, str, str], None]
 """Told an event's name, its subject and details."""
@@ -97,6 +98,13 @@ def shipping_alarms(ship: ShipFigures, *, dead_letters: bool) -> dict[str, str]:
     return found
 
 
+def disk_alarm(free: int | None, little: int) -> dict[str, str]:
+    """What is wrong with the disk; ``free`` and ``little`` in bytes, None: there is no end to it."""
+    if free is None or free >= little:
+        return {}
+    return {"disk": f"only {size(free)} are free where the store lies: when it is full nothing more is stored"}
+
+
 class StoreWatch:
     """Looks now and then; ``figures`` are those of the last look.
 
@@ -104,6 +112,7 @@ class StoreWatch:
         shipping: None if nothing is shipped.
         tell, well: called with a line when an alarm begins, and when it is over.
         happened: called with the event of each.
+        little: an alarm if less than this is free, in bytes.
     """
 
     def __init__(
@@ -114,8 +123,9 @@ class StoreWatch:
         tell: Callable[[str], None],
         well: Callable[[str], None],
         happened: Happened,
+        little: int = LITTLE_DISK,
     ) -> None:
-        self._place, self._shipping = place, shipping
+        self._place, self._shipping, self._little = place, shipping, little
         self._tell, self._well, self._happened = tell, well, happened
         self._alarms: dict[str, str] = {}
         self.figures = StoreFigures()
@@ -123,10 +133,11 @@ class StoreWatch:
     def look(self) -> None:
         """Look now: tell what is new."""
         ship: ShipFigures | None = None
-        alarms: dict[str, str] = {}
+        free = self._free()
+        alarms = disk_alarm(free, self._little)
         if self._shipping is not None:
             ship = self._shipping.figures()
-            alarms = shipping_alarms(ship, dead_letters=self._shipping.has_dead_letters())
+            alarms |= shipping_alarms(ship, dead_letters=self._shipping.has_dead_letters())
         for subject in alarms.keys() - self._alarms.keys():
             self._tell(alarms[subject])
             self._happened("alarm", subject, alarms[subject])
@@ -134,7 +145,7 @@ class StoreWatch:
             self._well(f"{subject}: well again")
             self._happened("alarm_over", subject, self._alarms[subject])
         self._alarms = alarms
-        self.figures = StoreFigures(self._free(), ship, alarms)
+        self.figures = StoreFigures(free, ship, alarms)
 
     def _free(self) -> int | None:
         try:
