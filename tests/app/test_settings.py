@@ -162,6 +162,7 @@ def test_the_packaged_samples_hold() -> None:
     [
         ("site: {time_zone: Mars/Base}", "nettwin.yaml:2: site.time_zone: not a time zone"),
         ("collect: {every: soon}", "nettwin.yaml:2: collect.every: 'soon' is not a duration"),
+        ("store: {spare_disk: some}", "nettwin.yaml:2: store.spare_disk: 'some' is not a size"),
         ("store: {retention: {raw: 1d}}", "nettwin.yaml:2: store.retention: raw: keep samples for 2d"),
         ("store: {retention: {5m: 30d}}", "nettwin.yaml:2: store.retention: the thinner, the longer"),
         ("store: {retention: {5m: soon}}", "nettwin.yaml:2: store.retention.5m: 'soon' is not a duration"),

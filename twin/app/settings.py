@@ -141,12 +141,13 @@ class StoreSettings:
 
     ``location``: another folder, or object storage (s3://bucket/prefix); ``options``: how that is reached (endpoint,
     region, allow_http ...), its keys by reference; ``engine``: which of them answers reads; ``retention``: how long
-    what is kept in the store.
+    what is kept in the store; ``spare_disk``: with less free than that nothing more is stored.
     """
 
     location: str | None = None
     options: dict[str, SecretReference | str] = field(default_factory=dict)
     engine: Literal["delta", "influxdb"] = "delta"
+    spare_disk: Size = 500_000_000
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     influxdb: InfluxSettings | None = None
 

@@ -82,7 +82,7 @@ def local_store_of(settings: Settings) -> Store:
         UsageError: the settings can't be followed.
         StoreError: it can't be read or made.
     """
-    return open_delta(place_of(settings), retention=retention_in(settings))
+    return open_delta(place_of(settings), retention=retention_in(settings), spare_disk=settings.file.store.spare_disk)
 
 
 def retention_in(settings: Settings) -> Mapping[str, timedelta]:

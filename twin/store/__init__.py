@@ -23,6 +23,7 @@ from twin.store.protocols import (
     Reader,
     Store,
     StoreError,
+    StoreFullError,
     When,
     Writer,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "State",
     "Store",
     "StoreError",
+    "StoreFullError",
     "StoredRecord",
     "When",
     "Writer",
@@ -88,11 +90,12 @@ def __getattr__(name: str) -> Any:
     return State
 
 
-def open_delta(where: Path | Place, *, retention: Mapping[str, timedelta] | None = None) -> Store:
+def open_delta(where: Path | Place, *, retention: Mapping[str, timedelta] | None = None, spare_disk: int = 0) -> Store:
     """The embedded store in a folder (or at another place), made if it is not there.
 
     Args:
         retention: kind -> how long its rows are kept; of kinds not named, for ever.
+        spare_disk: bytes; with less free than that ``write`` raises StoreFullError and upkeep does not thin.
 
     Raises:
         UsageError: the place holds something else, or was written by a newer version.
@@ -100,7 +103,7 @@ def open_delta(where: Path | Place, *, retention: Mapping[str, timedelta] | None
     """
     from twin.store.delta import DeltaStore  # noqa: PLC0415 - the engine is loaded only where it is used
 
-    return DeltaStore(LocalPlace(where) if isinstance(where, Path) else where, retention or {})
+    return DeltaStore(LocalPlace(where) if isinstance(where, Path) else where, retention or {}, spare_disk)
 
 
 def open_shipped(local: Store, outbox: Outbox, server: InfluxServer, *, quota: int, read_there: bool) -> Store:

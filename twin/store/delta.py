@@ -17,11 +17,12 @@ import numpy as np
 
 from twin.store.commits import has_table
 from twin.store.cursors import held
+from twin.store.engine import engine_errors, is_engine_error
 from twin.store.folder import open_folder
 from twin.store.latest import EVERY, Latest
 from twin.store.newest import Newest, answer, nothing, series
 from twin.store.place import Place
-from twin.store.protocols import Batch, Health, Maintained, Match, Progress, Stop, StoreError, When
+from twin.store.protocols import Batch, Health, Maintained, Match, Progress, Stop, StoreError, StoreFullError, When
 from twin.store.samples import accepted, cell_length, choices, chosen_fields, filled, last_per_cell, micros, spec_of
 from twin.vocab.blocks import Block
 from twin.vocab.schema import KINDS
@@ -35,9 +36,10 @@ Choices = Mapping[str, Sequence[str]]
 class DeltaStore:
     """A ``twin.store.Store`` at a place."""
 
-    def __init__(self, place: Place, retention: Mapping[str, timedelta]) -> None:
+    def __init__(self, place: Place, retention: Mapping[str, timedelta], spare_disk: int) -> None:
         self._place = place
         self._retention = retention
+        self._spare_disk = spare_disk
         open_folder(place)
         self._lock = RLock()
         self._tables: dict[str, KindTable] = {}
@@ -48,6 +50,7 @@ class DeltaStore:
         """See ``Writer.write``. A batch already written to a kind's table is not written to it again."""
         from twin.store.frames import merged, to_frame
 
+        self._check_room()
         frames = {kind: merged(to_frame(block), KINDS[kind].keys) for kind, block in accepted(blocks).items()}
         waiting = list(frames)
         with self._lock:
@@ -57,6 +60,18 @@ class DeltaStore:
                 waiting.remove(kind)
         for kind in frames:
             self._keep_newest(kind)
+
+    def _check_room(self) -> None:
+        if reason := self._too_full():
+            raise StoreFullError(f"store {self._place.address}: {reason}; nothing was written")
+
+    def _too_full(self) -> str:
+        """Why nothing may be written; "" if there is room."""
+        with self._engine("free disk"):
+            free = self._place.spare() if self._spare_disk else None
+        if free is None or free >= self._spare_disk:
+            return ""
+        return f"{free / 1e6:,.0f} MB are free, less than the {self._spare_disk / 1e6:,.0f} MB of store.spare_disk"
 
     def latest(
         self,
@@ -96,12 +111,13 @@ class DeltaStore:
     def _keep_newest(self, kind: str) -> None:
         """Every few versions whoever wrote the last one leaves the newest values for fresh processes."""
         with self._lock:
-            if self._tables[kind].version() % EVERY:
+            table = self._tables.get(kind)
+            if table is None or table.version() % EVERY:
                 return
         try:
             with self._following:
                 Latest(self._place.below(kind), kind).keep()
-        except _engine_errors() as problem:
+        except engine_errors() as problem:
             _warn("the newest values could not be left for fresh processes", kind, self._place.reason(problem))
 
     def _with_documents(
@@ -173,7 +189,9 @@ class DeltaStore:
         told, stopped = progress or _silent, stop or _never
         thinning = Thinning(self, self._place, progress=told, stop=stopped)
         done = Maintained()
-        for kind in (kind for kind in THINNED if not stopped() and has_table(self._place.below(kind))):
+        if reason := self._too_full():
+            _warn("nothing is thinned", "all", reason)
+        for kind in (k for k in THINNED if not (reason or stopped()) and has_table(self._place.below(k))):
             with self._engine(kind):
                 done += Maintained(thinned_rows=thinning(kind, now))
         for kind in (kind for kind in KINDS if not stopped()):
@@ -223,7 +241,10 @@ class DeltaStore:
     def _engine(self, kind: str, consequence: str = "") -> Iterator[None]:
         try:
             yield
-        except _engine_errors() as problem:
+        except BaseException as problem:
+            if not is_engine_error(problem):
+                raise
+            self._tables.pop(kind, None)  # what a panic left of the handle is not to be trusted
             reason = self._place.reason(problem)
             raise StoreError(f"store {self._place.address}, {kind}: {reason}{consequence}") from problem
 
@@ -240,11 +261,3 @@ def _warn(what: str, kind: str, problem: str) -> None:
     import structlog
 
     structlog.get_logger(__name__).warning(what, kind=kind, problem=problem)
-
-
-def _engine_errors() -> tuple[type[Exception], ...]:
-    """Asked only once something was raised: what is loaded for it may be loaded then."""
-    from deltalake.exceptions import DeltaError
-    from polars.exceptions import PolarsError
-
-    return DeltaError, PolarsError, OSError

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 _PIECE = 1 << 20
+_TERMINAL = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ class LocalPlace:
         return shutil.disk_usage(self._folder).free
 
     def reason(self, problem: BaseException) -> str:
-        return " ".join(str(problem).split())
+        return " ".join(_TERMINAL.sub(" ", str(problem)).split())
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:

@@ -28,6 +28,10 @@ class StoreError(NettwinError):
     """The store can't do what was asked; the line names the engine and the reason."""
 
 
+class StoreFullError(StoreError):
+    """Less disk is free than the store is to leave; nothing was written."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Names one round of one writer, so that a re-tried round is written once.

@@ -197,7 +197,7 @@ def _beside(
     shipping, and looking at the store."""
     from twin.app.collector_status import served
     from twin.app.folderconfigs import Background
-    from twin.app.store_watch import Repeated, ShippingBeside, StoreWatch
+    from twin.app.store_watch import LITTLE_DISK, Repeated, ShippingBeside, StoreWatch
     from twin.app.upkeep import UpkeepBeside, upkeep_command
     from twin.app.wiring import data_of, folder_of, place_of, shipping_of
 
@@ -208,7 +208,14 @@ def _beside(
     stack.enter_context(UpkeepBeside(upkeep_command(chosen.path), data_of(chosen), tally.trouble))
     if (shipping := shipping_of(chosen)) is not None:
         stack.enter_context(ShippingBeside(shipping.shipper))
-    watch = StoreWatch(place_of(chosen), shipping, tell=tally.trouble, well=tally.note, happened=collector.told)
+    watch = StoreWatch(
+        place_of(chosen),
+        shipping,
+        tell=tally.trouble,
+        well=tally.note,
+        happened=collector.told,
+        little=max(LITTLE_DISK, 2 * chosen.file.store.spare_disk),
+    )
     collector.surroundings = lambda: watch.figures
     stack.enter_context(Repeated(_told_of_itself(chosen, watch, collector, tally), HAND_ON_S))
 
