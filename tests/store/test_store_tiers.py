@@ -87,6 +87,89 @@ def test_no_octet_is_lost_or_made_up(steps: list[tuple[int, int]], late: Any) ->
         assert known.values.sum() == seconds[inside][-1]
 
 
+@st.composite
+def polls(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Of some interfaces: restarts, wraps of 32 bits, silences, steps of our clock, copies, columns that lack."""
+    rows: list[dict[str, Any]] = []
+    for name in draw(st.sets(st.sampled_from([("r1", "a"), ("r1", "b"), ("r2", "a")]))):
+        at, count, began, bits = draw(st.integers(-4000, 3000)), draw(st.integers(0, 2**34)), -(10**5), 64
+        for _ in range(draw(st.integers(0, 25))):
+            at += draw(st.sampled_from([0, 7, 59, 60, 61, 300, 1500, 4000, -30]))
+            count += draw(st.sampled_from([0, 0, 10**4, 10**7, 2**31]))
+            if draw(st.integers(0, 9)) == 0:
+                count, began = 0, at
+            bits = draw(st.sampled_from([bits, bits, bits, 32, 64]))
+            told = sample(at, count % 2**bits, counter_bits=bits, uptime_cs=100 * (at - began))
+            more = draw(st.sampled_from([{}, {"out_octets": count // 2}, {"oper_status": at % 3}]))
+            rows.append(told | dict(zip(("device", "interface"), name, strict=True)) | more)
+    return rows
+
+
+def in_order(rows: list[dict[str, Any]]) -> Block:
+    """As a store gives them: by series and time, the newest of a time."""
+    newest = {(row["device"], row["interface"], row["at"]): row for row in rows}
+    return Block.from_rows("interface", [newest[key] for key in sorted(newest)])
+
+
+def plainly(raw: Raw, counter: str, seconds: int) -> dict[tuple[int, int], list[tuple[float, int]]]:
+    """(series, bucket) -> rates that hold there, and for how many microseconds."""
+    held: dict[tuple[int, int], list[tuple[float, int]]] = {}
+    for series, rates in raw.rates[counter].split():
+        begins, ends = (t.astype(np.int64).tolist() for t in (rates.start, rates.end))
+        for begin, end, rate in zip(begins, ends, rates.per_second.tolist(), strict=True):
+            for number in range(begin // 10**6 // seconds, (end - 1) // 10**6 // seconds + 1):
+                low, high = (10**6 * seconds * n for n in (number, number + 1))
+                if not np.isnan(rate):
+                    held.setdefault((series, number), []).append((rate, min(end, high) - max(begin, low)))
+    return held
+
+
+@given(rows=polls())
+def test_tiers_are_what_their_plain_definition_says(rows: list[dict[str, Any]]) -> None:
+    raw = Raw.of(in_order(rows))
+    names = [(raw.block.keys["device"][row], raw.block.keys["interface"][row]) for row in raw.first]
+    for name, seconds in TIERS.items():
+        found = {
+            (row["device"], row["interface"], row["at"]): row for row in thinned(raw, name, HOUR, HOUR + LATER).rows()
+        }
+        for counter in raw.rates:
+            for (series, number), pieces in plainly(raw, counter, seconds).items():
+                at = np.datetime64(number * seconds * 10**6, "us")
+                if HOUR <= at < HOUR + LATER:
+                    row, known = found[(*names[series], at)], sum(length for _, length in pieces)
+                    mean = sum(rate * length for rate, length in pieces) / known
+                    assert row[f"{counter}_known_s"] == known / 1e6
+                    assert row[f"{counter}_count"] == len(pieces)
+                    assert row[f"{counter}_mean"] == pytest.approx(mean, rel=1e-5)
+        assert_gaps_and_states(found, rows, raw, seconds)
+
+
+def assert_gaps_and_states(found: dict[Any, Any], rows: list[dict[str, Any]], raw: Raw, seconds: int) -> None:
+    """Each bucket in which something was read has a row, and says so where no rate is known; states are the last."""
+    known = {c: plainly(raw, c, seconds) for c in raw.rates}
+    of = {(str(raw.block.keys["device"][r]), str(raw.block.keys["interface"][r])): s for s, r in enumerate(raw.first)}
+    last: dict[tuple[Any, str], Any] = {}
+    newest = {(row["device"], row["interface"], row["at"]): row for row in rows}
+    for (device, interface, at), row in sorted(newest.items()):
+        number = int(at.astype(np.int64)) // 10**6 // seconds
+        bucket = (device, interface, np.datetime64(number * seconds * 10**6, "us"))
+        if HOUR <= bucket[2] < HOUR + LATER:
+            last |= {(bucket, name): row[name] for name in ("oper_status", "speed_bps") if name in row}
+            for counter in raw.rates:
+                if counter in row and (of[device, interface], number) not in known[counter]:
+                    assert found[bucket][f"{counter}_count"] == found[bucket][f"{counter}_known_s"] == 0
+                    assert f"{counter}_mean" not in found[bucket]
+    for (bucket, name), value in last.items():
+        assert found[bucket][name] == value
+
+
+@given(rows=polls())
+def test_devices_may_be_thinned_apart(rows: list[dict[str, Any]]) -> None:
+    whole = tier(rows := sorted(in_order(rows).rows(), key=lambda r: (r["device"], r["interface"], r["at"])))
+    apart = [tier([row for row in rows if row["device"] == device]) for device in ("r1", "r2")]
+    assert whole == apart[0] + apart[1]
+
+
 def test_only_the_buckets_asked_for() -> None:
     block = Block.from_rows("interface", [sample(60 * i, i) for i in range(-60, 120)])
     found = thinned(Raw.of(block), "1h", HOUR, HOUR + LATER)

@@ -2,7 +2,8 @@
 
 What is to be done is written down before it is begun (``_State`` in ``thinning/KIND.json``): a run that was cut off
 is gone through again with the same numbers, and the store takes each batch once. An hour is due once it is over and
-had time to settle; an hour in which later something arrives is due again, and the newest rows win on reading.
+had time to settle, the hours beside it once more with it, because rates reach across; so it is when something arrives
+late. Only rows that differ from those stored are written, and the newest win on reading.
 """
 
 from __future__ import annotations
@@ -39,31 +40,29 @@ ROWS_AT_ONCE = 2_000_000
 _HOUR = timedelta(hours=1)
 _HOURS_AT_ONCE = 6
 _MARGIN = timedelta(seconds=LONGEST_GAP_S)
+_REACH = _MARGIN // _HOUR
+"""A sample decides on rates in so many hours before and after its own."""
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Work that was begun: the hours (since 1970) left, the devices before which the work is parted, and which of the
-    hours were done before but for a rate that ended later."""
+    """Work that was begun: the hours (since 1970) left, and the devices before which the work is parted."""
 
     hours: tuple[int, ...]
     edges: tuple[str, ...]
-    repeated: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class _State:
     """How far a kind is thinned: all hours touched up to ``version`` are done, but for those named.
 
-    ``writer``: whose batches the store knows, ``number`` the next of them; ``waiting``: not over yet; ``again``: done,
-    but a rate that ended later reaches back into them.
+    ``writer``: whose batches the store knows, ``number`` the next of them; ``waiting``: not over yet.
     """
 
     writer: str
     version: int = -1
     number: int = 0
     waiting: tuple[int, ...] = ()
-    again: tuple[int, ...] = ()
     run: _Run | None = None
 
 
@@ -106,12 +105,16 @@ class Thinning:
         head = _head(self._place, kind)
         added = _touched(self._place, kind, state.version, head)
         touched = set(state.waiting) | (self._all(kind) if added is None else added)
-        due = {h for h in touched if _instant(h + 1) + self._settling <= now}
-        hours = tuple(sorted(due | set(state.again)))
-        run = _Run(hours, self._edges(kind, len(hours)), state.again) if hours else None
-        planned = replace(state, version=head, waiting=tuple(sorted(touched - due)), again=(), run=run)
+        due = {h for h in touched if self._is_over(h, now)}
+        beside = {h for each in due for h in range(each - _REACH, each + _REACH + 1)}
+        hours = tuple(sorted(h for h in beside if self._is_over(h, now)))
+        run = _Run(hours, self._edges(kind, len(hours))) if hours else None
+        planned = replace(state, version=head, waiting=tuple(sorted(touched - due)), run=run)
         if planned != state:
             _write(self._place, kind, planned)
+
+    def _is_over(self, hour: int, now: datetime) -> bool:
+        return _instant(hour + 1) + self._settling <= now
 
     def _all(self, kind: str) -> set[int]:
         """Every hour from the first to the last there is."""
@@ -134,23 +137,16 @@ class Thinning:
         state, rows = _read(self._place, kind), 0
         whole = len(state.run.hours) if state.run else 0
         while (run := state.run) is not None:
-            hours, reaches_back = _in_a_row(run.hours), False
+            hours = _in_a_row(run.hours)
             parts = self._parts(kind, run.edges)
             for number, devices in enumerate(parts, state.number):
                 if self._stop():
                     return rows
-                part = self._thin(kind, hours, devices, Batch(f"thinning {kind} {state.writer}", number))
-                rows += part.rows
-                reaches_back |= part.reaches_back
+                rows += self._thin(kind, hours, devices, Batch(f"thinning {kind} {state.writer}", number))
             left = run.hours[len(hours) :]
             self._progress(kind, whole - len(left), whole)
-            again = {hours[0] - 1} if reaches_back and hours[0] not in run.repeated else set()
-            state = replace(
-                state,
-                number=state.number + len(parts),
-                again=tuple(sorted(again | set(state.again))),
-                run=replace(run, hours=left) if left else None,
-            )
+            rest = replace(run, hours=left) if left else None
+            state = replace(state, number=state.number + len(parts), run=rest)
             _write(self._place, kind, state)
         return rows
 
@@ -160,21 +156,19 @@ class Thinning:
             parts[bisect_right(edges, device)].append(device)
         return parts
 
-    def _thin(self, kind: str, hours: Sequence[int], devices: list[str], batch: Batch) -> _Part:
+    def _thin(self, kind: str, hours: Sequence[int], devices: list[str], batch: Batch) -> int:
         start, end = _instant(hours[0]), _instant(hours[-1] + 1)
         low, high = instant(start), instant(end)
         block = self._store.range(kind, {"device": devices}, start - _MARGIN, end + _MARGIN)
         clocks = self._clocks(devices, start, end) if "uptime_cs" in block.fields and kind != "device" else None
-        reaches_back = False
         blocks: dict[str, list[Block]] = {tier: [] for tier in TIERS}
         for some in some_devices(block):
             raw = Raw.of(some, clocks)
-            reaches_back |= _reaches_back(raw, low, self._settling)
             for tier, found in blocks.items():
                 found.append(thinned(raw, tier, low, high))
         news = [self._news(concat(found), devices, low, high) for found in blocks.values() if found]
         self._store.write(news, batch)
-        return _Part(sum(map(len, news)), reaches_back)
+        return sum(map(len, news))
 
     def _clocks(self, devices: list[str], start: datetime, end: datetime) -> Block:
         return self._store.range("device", {"device": devices}, start - _MARGIN, end + _MARGIN, ["uptime_cs", *CLOCKS])
@@ -190,14 +184,6 @@ class Thinning:
         return block.take(both.select(pl.any_horizontal(differs)).to_series().to_numpy())
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Rows written, and whether a rate was so long under way that the hour before gains by it."""
-
-    rows: int
-    reaches_back: bool
-
-
 def not_thinned_since(place: Place, kind: str) -> datetime | None:
     """From when on raw rows of a kind are still needed for its tiers; None if all are thinned.
 
@@ -208,8 +194,8 @@ def not_thinned_since(place: Place, kind: str) -> datetime | None:
     touched = _touched(place, kind, state.version, _head(place, kind))
     if touched is None:
         return _instant(0)
-    hours = {*state.waiting, *state.again, *(state.run.hours if state.run else ()), *touched}
-    return _instant(min(hours)) - _MARGIN if hours else None
+    hours = {*state.waiting, *(state.run.hours if state.run else ()), *touched}
+    return _instant(min(hours) - _REACH) - _MARGIN if hours else None
 
 
 def _touched(place: Place, kind: str, since: int, head: int) -> set[int] | None:
@@ -229,7 +215,7 @@ def _read(place: Place, kind: str) -> _State:
         run = plain.pop("run")
         begun = _Run(*(tuple(run[f.name]) for f in fields(_Run))) if run else None
         told = _State(**plain, run=begun)
-        return replace(told, waiting=tuple(told.waiting), again=tuple(told.again))
+        return replace(told, waiting=tuple(told.waiting))
     except FileNotFoundError:
         return _State(uuid4().hex[:8])
     except (ValueError, KeyError, TypeError) as problem:
@@ -241,15 +227,6 @@ def _read(place: Place, kind: str) -> _State:
 def _write(place: Place, kind: str, state: _State) -> None:
     run = state.run and vars(state.run)
     place.replace(_name(kind), json.dumps(vars(state) | {"run": run}).encode())
-
-
-def _reaches_back(raw: Raw, start: np.datetime64, settling: timedelta) -> bool:
-    """Whether a rate that ended in the hours lasted so long that they were waited for in vain before."""
-    for rates in (of_one.rates for of_one in raw.rates.values()):
-        crossing = (rates.start < start) & (rates.end > start + np.timedelta64(settling))
-        if (crossing & np.isfinite(rates.per_second)).any():
-            return True
-    return False
 
 
 def _name(kind: str) -> str:
