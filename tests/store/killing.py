@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twin.store import Batch, open_delta
+from twin.store import Batch, open_delta, upkeep
 from twin.vocab.blocks import Block, Column
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -25,6 +25,7 @@ T0 = np.datetime64("2026-11-23T12:00:00", "us")
 END = np.datetime64("2200-01-01", "us")
 SERIES = 50
 ENDLESS = 10**6
+SHORT_GRACE = timedelta(seconds=2)
 Job = Callable[[Path, int, Connection], None]
 
 
@@ -49,7 +50,8 @@ def write(path: Path, first: int, told: Connection) -> None:
 
 
 def keep(path: Path, first: int, told: Connection) -> None:
-    """Upkeep without end, as if it were days later, so that there is always something to do."""
+    """Upkeep without end, as if it were days later, so that there is always something to do; merged files soon go."""
+    upkeep.GRACE = SHORT_GRACE
     with open_delta(path) as store:
         for number in range(first, first + ENDLESS):
             store.maintain(datetime.now(UTC) + timedelta(days=2 + number))

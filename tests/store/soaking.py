@@ -14,11 +14,12 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
-from tests.store.killing import END, ENDLESS, SERIES, SPAWN, T0, a_round
-from twin.store import Batch, StoreError, latest_records, open_delta
+from tests.store.killing import END, ENDLESS, SERIES, SHORT_GRACE, SPAWN, T0, a_round
+from twin.store import Batch, StoreError, latest_records, open_delta, upkeep
 from twin.store.place import LocalPlace
 from twin.store.verify import verify
 from twin.vocab.blocks import Block, Column
@@ -122,6 +123,7 @@ def _write(path: Path, pause: float, stop: Event, told: Connection) -> None:
 
 def _keep(path: Path, pause: float, stop: Event, told: Connection) -> None:
     merged = deleted = 0
+    upkeep.GRACE = SHORT_GRACE
     with open_delta(path) as store:
         while not stop.wait(pause):
             done = store.maintain(datetime.now(UTC) + timedelta(days=1))
@@ -167,13 +169,13 @@ def _note_range(seen: Seen, found: list[int]) -> None:
         seen.errors.append(f"round {seen.highest} was seen before, now only {rounds[-1]}")
 
 
-def readers_beside_a_writer(path: Path, seconds: float, *, pause: float = 0.05, upkeep: float = 1.0) -> Figures:
+def readers_beside_a_writer(path: Path, seconds: float, *, pause: float = 0.05, every: float = 1.0) -> Figures:
     """Two readers, a writer and a keeper, each a process: no error, no torn round, the latest never goes back."""
     with open_delta(path):
         pass
     stop = SPAWN.Event()
     jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
-        (_write, (path, pause)), (_keep, (path, upkeep)), (_read, (path,)), (_read, (path,))
+        (_write, (path, pause)), (_keep, (path, every)), (_read, (path,)), (_read, (path,))
     ]  # fmt: skip
     pipes, processes = [], []
     for job, words in jobs:
@@ -216,10 +218,10 @@ def many_commits(
     Upkeep is told the time of the samples, so that days end and files grow old.
     """
     step = np.timedelta64(days * 86_400 // commits, "s")
-    every, upkeep, looked = max(1, commits // upkeeps), [], []
+    every, took, looked = max(1, commits // upkeeps), [], []
     names = np.array([f"r{i:02}" for i in range(devices)], dtype=object)
     start = np.datetime64("2026-10-01T00:00:00", "us")
-    with open_delta(path) as store:
+    with open_delta(path) as store, patch("twin.store.upkeep.GRACE", timedelta(0)):
         for number in range(commits):
             values = Column.full(np.full(devices, number, dtype=np.int64))
             at = np.full(devices, start + number * step)
@@ -227,12 +229,12 @@ def many_commits(
             if number % every == every - 1:
                 began = time.monotonic()
                 store.maintain((start + number * step).item().replace(tzinfo=UTC))
-                upkeep.append(time.monotonic() - began)
+                took.append(time.monotonic() - began)
             if (number + 1) * looks // commits > number * looks // commits:
                 looked.append(_look(path, number))
     assert looked[-1]["rows"] == commits * devices
     assert verify(LocalPlace(path)).whole
-    return {"commits": commits, "days": days, "upkeep_s": spread(upkeep), "looks": looked}
+    return {"commits": commits, "days": days, "upkeep_s": spread(took), "looks": looked}
 
 
 def _look(path: Path, number: int) -> Figures:

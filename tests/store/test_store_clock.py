@@ -45,7 +45,8 @@ def values(block: Block) -> Any:
     return block.fields["uptime_cs"].values.tolist()
 
 
-@pytest.mark.parametrize(("anew", "merged"), [(False, False), (False, True), (True, False)])
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("merged", [False, True])
 def test_what_was_written_last_wins_whatever_the_clock_says(
     tmp_path: Path, set_clock: SetClock, anew: bool, merged: bool
 ) -> None:

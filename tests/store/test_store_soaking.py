@@ -13,7 +13,7 @@ def test_a_migration_is_killed(tmp_path: Path) -> None:
 
 
 def test_readers_see_whole_rounds_and_never_go_back(tmp_path: Path) -> None:
-    told = readers_beside_a_writer(tmp_path / "s", 2.0, pause=0.01, upkeep=0.2)
+    told = readers_beside_a_writer(tmp_path / "s", 2.0, pause=0.01, every=0.2)
     assert min(told["rounds_written"], told["reads"]) > 10
 
 
