@@ -77,7 +77,7 @@ def test_the_status_tells_what_is_stored_and_how_long(
     assert run("compact")[0] == 0
     told = status(run)
     (kind,) = told["kinds"]
-    assert (kind["stored"]["kind"], kind["stored"]["rows"], kind["kept"]) == ("device", 3, 35 * 86400)
+    assert (kind["kind"], kind["rows"], kind["kept"]) == ("device", 3, 35 * 86400)
     assert told["upkeep"]["problem"] == ""
     code, out, _ = run("status")
     assert code == 0

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from twin.app.settings import Settings
 from twin.app.upkeep import Upkept, last_upkeep
 from twin.app.wiring import data_of, local_store_of, outbox_of, place_of, retention_in
-from twin.store import Health, KindHealth
+from twin.store import KindHealth
 from twin.store.cursors import consumers, positions
 from twin.store.dead_letters import dead_letters
 from twin.store.journal import Journal
@@ -22,9 +22,14 @@ from twin.vocab.schema import KINDS
 
 @dataclass(frozen=True)
 class KindStatus:
-    """What is there of one kind. ``thins``: the kind it is a tier of; ``kept``: how long, None for ever."""
+    """What is there of one kind: see ``KindHealth``. ``thins``: the kind it is a tier of; ``kept``: how long, None for
+    ever."""
 
-    stored: KindHealth
+    kind: str
+    rows: int
+    size_bytes: int | None
+    first: datetime
+    last: datetime
     thins: str | None
     kept: timedelta | None
 
@@ -56,7 +61,9 @@ class StoreStatus:
     """All of it. ``reads``: which engine answers; ``spare_bytes``: free where it lies, None if there is no end;
     ``thinned_to``: kind -> the earliest hour that still waits to be thinned."""
 
-    health: Health
+    engine: str
+    version: str
+    where: str
     reads: str
     kinds: tuple[KindStatus, ...]
     spare_bytes: int | None
@@ -76,17 +83,23 @@ def store_status(settings: Settings, present: datetime) -> StoreStatus:
     place, lengths = place_of(settings), retention_in(settings)
     with local_store_of(settings) as store:
         health = store.health()
-    kinds = tuple(KindStatus(k, KINDS[k.kind].thins, lengths.get(k.kind)) for k in health.kinds)
     return StoreStatus(
-        health,
+        health.engine,
+        health.version,
+        health.where,
         settings.file.store.engine,
-        kinds,
+        tuple(_kind(k, lengths.get(k.kind)) for k in health.kinds),
         place.spare(),
         tuple(_consumer(place, name) for name in consumers(place)),
         {kind: since for kind in THINNED if (since := not_thinned_since(place, kind)) is not None},
         _remote(settings, present),
         last_upkeep(data_of(settings)),
     )
+
+
+def _kind(found: KindHealth, kept: timedelta | None) -> KindStatus:
+    thins = KINDS[found.kind].thins
+    return KindStatus(found.kind, found.rows, found.size_bytes, found.first, found.last, thins, kept)
 
 
 def _consumer(place: Place, name: str) -> ConsumerStatus:

@@ -70,12 +70,12 @@ def status(settings: SettingsOption = None, as_json: JsonOption = False) -> None
     show.out.print(table("store", ("what", "value"), list(_facts(found, chosen).items())))
     rows = [
         (
-            k.stored.kind,
+            k.kind,
             k.thins or "",
-            f"{k.stored.rows:,}",
-            size(k.stored.size_bytes),
-            f"{k.stored.first:%Y-%m-%d %H:%M:%S}",
-            f"{k.stored.last:%Y-%m-%d %H:%M:%S}",
+            f"{k.rows:,}",
+            size(k.size_bytes),
+            f"{k.first:%Y-%m-%d %H:%M:%S}",
+            f"{k.last:%Y-%m-%d %H:%M:%S}",
             "ever" if k.kept is None else age(k.kept.total_seconds()),
         )
         for k in found.kinds
@@ -94,8 +94,8 @@ def _facts(found: StoreStatus, chosen: Settings) -> dict[str, str]:
     readers = [f"{c.name}: {c.rows:,} rows ({size(c.size_bytes)}) not read" for c in found.consumers]
     waits = [f"{kind} since {age((present - since).total_seconds())} ago" for kind, since in found.thinned_to.items()]
     return {
-        "engine": f"{found.health.engine} {found.health.version}",
-        "where": found.health.where,
+        "engine": f"{found.engine} {found.version}",
+        "where": found.where,
         "answers reads": found.reads,
         "free there": "without end" if found.spare_bytes is None else size(found.spare_bytes),
         "readers of the journal": "; ".join(readers) or "none",
