@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.store.compaction import FAN_IN, LATE_SHARE, Candidate, to_merge
+from twin.store.compaction import FAN_IN, LARGE, LATE_SHARE, Candidate, to_merge
 
 _NUMBER = count()
 
@@ -31,6 +31,7 @@ def file(rows: int, low: str = "a", high: str = "z") -> Candidate:
     ([1000, 100], True, []),
     ([1000, 200], True, [0, 1]),
     ([1000, *[10] * 8], True, range(1, 9)),
+    ([LARGE] * 8, False, []),
 ])  # fmt: skip
 def test_what_is_merged(files: list[int], over: bool, merged: list[int]) -> None:
     known = [file(rows) for rows in files]
@@ -61,3 +62,32 @@ def test_a_row_is_rewritten_once_for_each_factor_of_eight(appended: list[int]) -
     assert len(files) <= (FAN_IN - 1) * (levels + 1)
     loose = sum(f.rows for f in files) - max(f.rows for f in files)
     assert len(to_merge(files, over=True)) == (len(files) if LATE_SHARE * loose >= sum(f.rows for f in files) else 0)
+
+
+def rewritten(files: list[Candidate], *, over: bool, rows_a_file: int) -> int:
+    """Merge as upkeep does, into files of at most so many rows; how many rows were written for it."""
+    written = 0
+    while merging := to_merge(files, over=over):
+        rows = sum(f.rows for f in files if f.path in merging)
+        parts = [min(rows_a_file, rows - start) for start in range(0, rows, rows_a_file)]
+        files[:] = [f for f in files if f.path not in merging]
+        files += [file(part, f"d{i:03}", f"d{i:03}") for i, part in enumerate(parts)]
+        written += rows
+    return written
+
+
+def test_a_day_of_minutes_is_written_three_times_more_and_its_late_rows_do_not_rewrite_it() -> None:
+    files: list[Candidate] = []
+    written = 0
+    for _ in range(1440):
+        files.append(file(40_000))
+        written += rewritten(files, over=False, rows_a_file=2_000_000)
+    written += rewritten(files, over=True, rows_a_file=2_000_000)
+    assert len(files) == 29
+    assert written <= 3.2 * 1440 * 40_000
+    late = 0
+    for _ in range(500):
+        files.append(file(1000))
+        late += rewritten(files, over=True, rows_a_file=2_000_000)
+        assert len(files) < 29 + 3 * FAN_IN
+    assert late <= 4 * 500 * 1000

@@ -1,8 +1,9 @@
 """Which files of a table are merged, and merging them. Every row is kept: only where it lies changes.
 
-While a day goes on, files of like size are merged eight at a time, so that a row is rewritten once for each factor of
-eight. When the day is over it becomes one sorted run, cut by key range into files of a few million rows: 30 days of a
-device then lie in 30 places. Late rows are merged among themselves until they are an eighth of the day.
+While a day goes on, files of like size are merged eight at a time, up to a million rows, so that a row is rewritten
+once for each factor of eight. When the day is over it becomes one sorted run, cut by key range into files of a few
+million rows: 30 days of a device then lie in 30 places. Late rows are merged among themselves until they are an eighth
+of the day.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ from twin.vocab.schema import KINDS
 
 FAN_IN = 8
 """So many files of like size are merged into one."""
+LARGE = 1_000_000
+"""A file of so many rows is left alone until its day is over."""
 LATE_SHARE = 8
 """A day is sorted anew once its unsorted rows are one in so many."""
 CELLS_A_FILE = 48_000_000
 BYTES_A_FILE = 100_000_000
+ROWS_A_GROUP = 32_768
+"""What is read of a file at least; a device of 50 interfaces has half as many in a day of five minutes."""
 REWRITE = "rewrite"
 """The mark that all rewriting commits bear: of two at once the second fails, so that no row is there twice."""
 
@@ -52,7 +57,7 @@ def to_merge(files: Sequence[Candidate], *, over: bool) -> list[str]:
     if len(files) < 2:
         return []
     if not over:
-        return _of_like_size(files)
+        return _of_like_size([f for f in files if f.rows < LARGE])
     apart = _sorted_run(files)
     loose = [f for f in files if f not in apart]
     if not loose:
@@ -94,7 +99,8 @@ def merge(table: DeltaTable, place: Place, kind: str, day: date, paths: Sequence
     added: list[DataFile] = []
     try:
         parts = _sorted_parts(place, kind, paths, int(known["rows"].sum()), int(known["size"].sum()))
-        added.extend(write_file(place, day, rows, KINDS[kind].keys) for rows in parts)
+        keys = KINDS[kind].keys
+        added.extend(write_file(place, day, rows, keys, rows_a_group=ROWS_A_GROUP) for rows in parts)
         commit(table, place, added, removed, data_change=False, marks=[_mark(table)])
     except BaseException as problem:
         for file in added:

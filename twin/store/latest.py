@@ -48,6 +48,10 @@ class Latest:
             self._known = None
         return self._folded()
 
+    def version(self) -> int:
+        """Of the table as last read; -1 if it was not."""
+        return self._known[1].version if self._known else -1
+
     def keep(self) -> None:
         """Leave the file for others, unless many rows must be read for that."""
         known = self._loaded()

@@ -6,9 +6,11 @@ On handles of its own, beside writers and readers in any process. What a consume
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from urllib.parse import unquote
 
 import polars as pl
@@ -19,6 +21,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from twin.store.commits import LOG, entry_name
 from twin.store.compaction import Candidate, drop, merge, to_merge
 from twin.store.delta_log import open_table
+from twin.store.latest import Latest
 from twin.store.place import Entry, Place
 from twin.store.protocols import Maintained
 from twin.store.reading import PATH, live_files
@@ -76,10 +79,20 @@ def look_after(place: Place, kind: str, duty: Duty) -> Maintained:
     except CommitFailedError:
         _log.info("another process rewrites this table now", kind=kind)
         dropped, merged = 0, 0
-    deleted = 0 if duty.stop() else _delete_dead(table, place, duty.unread)
-    if not duty.stop():
-        _shorten_log(table, place, duty.held)
+    if duty.stop():
+        return Maintained(merged, dropped_rows=dropped)
+    covered = _leave_newest(place, kind)
+    deleted = _delete_dead(table, place, duty.unread)
+    _shorten_log(table, place, covered if duty.held is None else min(covered, duty.held))
     return Maintained(merged, deleted, dropped_rows=dropped)
+
+
+def _leave_newest(place: Place, kind: str) -> int:
+    """The newest values for fresh processes, before what they were read from is deleted; up to which version."""
+    latest = Latest(place, kind)
+    latest.newest()
+    latest.save()
+    return latest.version()
 
 
 def _drop_old(table: DeltaTable, place: Place, kind: str, duty: Duty) -> int:
@@ -97,12 +110,13 @@ def _drop_old(table: DeltaTable, place: Place, kind: str, duty: Duty) -> int:
 
 def _merge_all(table: DeltaTable, place: Place, kind: str, duty: Duty) -> int:
     merged, days = 0, _days(table)
-    for number, (day, _) in enumerate(days):
-        over = _end(kind, day) + SETTLED <= duty.now
-        while not duty.stop() and (paths := to_merge(_candidates(table, day), over=over)):
+    for number, (day, files) in enumerate(days):
+        over, candidates = _end(kind, day) + SETTLED <= duty.now, _candidates(files)
+        while not duty.stop() and (paths := to_merge(candidates, over=over)):
             if not merge(table, place, kind, day, paths):
                 return merged
             merged += len(paths)
+            candidates = _candidates(live_files(table).filter(pl.col("day") == day))
         duty.progress(kind, number + 1, len(days))
     return merged
 
@@ -111,9 +125,8 @@ def _days(table: DeltaTable) -> list[tuple[date, pl.DataFrame]]:
     return [(day, files) for (day,), files in live_files(table).sort("day").group_by("day", maintain_order=True)]
 
 
-def _candidates(table: DeltaTable, day: date) -> list[Candidate]:
-    files = live_files(table).filter(pl.col("day") == day).select(PATH, "rows", "size", "low", "high")
-    return [Candidate(*row) for row in files.iter_rows()]
+def _candidates(files: pl.DataFrame) -> list[Candidate]:
+    return [Candidate(*row) for row in files.select(PATH, "rows", "size", "low", "high").iter_rows()]
 
 
 def _end(kind: str, day: date) -> datetime:
@@ -162,34 +175,42 @@ def _actions(place: Place, version: int) -> list[tuple[str, Values]]:
 
 
 def _versions(place: Place) -> list[int]:
-    names = (
-        e.name.removeprefix(f"{LOG}/").removesuffix(".json") for e in place.entries(LOG) if e.name.endswith(".json")
-    )
-    return sorted(int(name) for name in names if name.isdecimal())
+    return sorted(version for entry in place.entries(LOG) if (version := _number(entry, "json")) is not None)
 
 
-def _shorten_log(table: DeltaTable, place: Place, held: int | None) -> None:
-    """A checkpoint now and then; once it is on disk, entries and checkpoints before it that nobody needs go."""
+def _number(entry: Entry, kind: str) -> int | None:
+    """The version of a log's file of a kind; None if it is another file."""
+    version, _, ending = entry.name.removeprefix(f"{LOG}/").partition(".")
+    return int(version) if ending == kind and version.isdecimal() else None
+
+
+def _shorten_log(table: DeltaTable, place: Place, needed: int) -> None:
+    """A checkpoint now and then; once it is on disk, what lies before one that nobody needs goes.
+
+    Args:
+        needed: entries from this version on are kept, whatever their number and age.
+    """
     table.update_incremental()
-    checkpoints = _checkpoints(place)
-    if table.version() - max(checkpoints, default=-1) >= CHECKPOINT_EVERY:
-        table.create_checkpoint()
-        checkpoints = _checkpoints(place)
-        place.settle([*(checkpoints[v] for v in sorted(checkpoints)[-1:]), _LAST_CHECKPOINT, LOG])
-    if not checkpoints:
-        return
-    newest = max(checkpoints)
-    needed = min(newest, table.version() - ENTRIES_KEPT, *([] if held is None else [held]))
-    stale = [entry_name(version) for version in _versions(place) if version < needed]
-    for name in [*stale, *(checkpoints[v] for v in sorted(checkpoints)[:-2])]:
-        place.delete(name)
+    if table.version() - max(_checkpoints(place), default=-1) >= CHECKPOINT_EVERY:
+        _checkpoint(table, place)
+    first = min(needed, table.version() - ENTRIES_KEPT)
+    base = max((version for version in _checkpoints(place) if version <= first), default=0)
+    before = datetime.now(UTC) - GRACE
+    for kind in ("checkpoint.parquet", "json"):
+        for entry in sorted(place.entries(LOG), key=lambda e: e.name):
+            if (version := _number(entry, kind)) is not None and version < base and entry.modified < before:
+                place.delete(entry.name)
 
 
-def _checkpoints(place: Place) -> dict[int, str]:
-    """Version -> the checkpoint of it."""
-    found = {}
-    for entry in place.entries(LOG):
-        version, _, kind = entry.name.removeprefix(f"{LOG}/").partition(".")
-        if kind == "checkpoint.parquet" and version.isdecimal():
-            found[int(version)] = entry.name
-    return found
+def _checkpoint(table: DeltaTable, place: Place) -> None:
+    """On disk on return; what names it carries its hash."""
+    table.create_checkpoint()
+    pointer = json.loads(place.read(_LAST_CHECKPOINT))
+    name = f"{LOG}/{pointer['version']:020d}.checkpoint.parquet"
+    place.settle([name, LOG])
+    pointer["tags"] = {"sha256": sha256(place.read(name)).hexdigest()}
+    place.replace(_LAST_CHECKPOINT, json.dumps(pointer).encode())
+
+
+def _checkpoints(place: Place) -> list[int]:
+    return [v for entry in place.entries(LOG) if (v := _number(entry, "checkpoint.parquet")) is not None]
