@@ -23,9 +23,17 @@ AT = np.datetime64("now", "us") - np.timedelta64(1, "h")  # servers drop what is
 Run = Callable[..., tuple[int, str, str]]
 
 
-def make(folder: Path, monkeypatch: pytest.MonkeyPatch, url: str = "", token: str = "user:password") -> Settings:
+def make(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str = "",
+    token: str = "user:password",
+    *,
+    engine: str = "delta",
+) -> Settings:
     """An installation with an empty store, that ships if there is a server's address."""
-    influx = f"\nstore: {{influxdb: {{url: '{url}', token: {{env: TOKEN}}, timeout: 1s}}}}" if url else ""
+    influx = f"url: '{url}', token: {{env: TOKEN}}, timeout: 1s"
+    influx = f"\nstore: {{engine: {engine}, influxdb: {{{influx}}}}}" if url else ""
     (folder / "nettwin.yaml").write_text(f"schema_version: 1{influx}\n")
     monkeypatch.setenv("TOKEN", token)
     monkeypatch.setenv("NETTWIN_SETTINGS", str(folder / "nettwin.yaml"))

@@ -16,14 +16,14 @@ import pytest
 from collectors.results import Polled, Round
 from tests.app.test_store_commands import AT, fill, make
 from tests.store.influxd import running
-from tests.store.scripted import Server, serving
+from tests.store.scripted import CUT, Server, serving
 from twin.app.collector import Collector
 from twin.app.collector_status import prometheus_text
 from twin.app.events import read_events
 from twin.app.settings import Settings
 from twin.app.store_watch import Repeated, ShipFigures, ShippingBeside, StoreWatch, disk_alarm, shipping_alarms
 from twin.app.wiring import place_of, set_up_server, shipping_of, store_of
-from twin.store import InfluxServer, Store
+from twin.store import InfluxServer, Store, StoreError, latest_records
 from twin.store.influx import InfluxReader
 from twin.store.influx_connection import InfluxConnection
 from twin.vocab.blocks import Block
@@ -134,6 +134,20 @@ def test_what_is_collected_arrives_in_a_real_influxdb(tmp_path: Path, monkeypatc
     assert told == []
 
 
+def test_collecting_never_asks_the_server_even_if_it_answers_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make(tmp_path, monkeypatch, "http://127.0.0.1:1", engine="influxdb")
+    told: list[str] = []
+    polled = Polled("r1", "snmp", (), None, {"config": "hostname r1\n"}, 0.1, 1, at=AT)
+    with store_of(settings, at_hand=True) as store:
+        assert collector(store, told).deliver(Round(AT, {"r1": (polled,)}))
+        assert latest_records(store, "config")["r1"].content == "hostname r1\n"
+    assert told == []
+    with store_of(settings) as store, pytest.raises(StoreError, match="InfluxDB"):
+        store.latest("poll")
+
+
 def test_leaving_does_not_wait_for_a_server_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
@@ -145,7 +159,7 @@ def test_leaving_does_not_wait_for_a_server_that_hangs(
     def hangs(_: object) -> tuple[int, str]:
         asked.set()
         time.sleep(5)
-        return 204, ""
+        return CUT, ""
 
     server.judge = hangs
     with ShippingBeside(shipping.shipper):

@@ -60,8 +60,11 @@ def data_of(settings: Settings) -> Path:
     return settings.data
 
 
-def store_of(settings: Settings) -> Store:
+def store_of(settings: Settings, *, at_hand: bool = False) -> Store:
     """The store the settings choose.
+
+    Args:
+        at_hand: nothing is ever asked of a server, whatever the settings say: for who collects, and must not wait.
 
     Raises:
         UsageError, MissingSecretError: the settings can't be followed.
@@ -71,7 +74,7 @@ def store_of(settings: Settings) -> Store:
     section = settings.file.store.influxdb
     if server is None or section is None:
         return local
-    there = settings.file.store.engine == "influxdb"
+    there = settings.file.store.engine == "influxdb" and not at_hand
     return open_shipped(local, outbox_of(settings, section.name), server, quota=section.quota, read_there=there)
 
 

@@ -106,7 +106,7 @@ def _once(chosen: Settings, inventory: Sequence[Device], *, as_json: bool) -> No
     seen: set[str] = set()
     troubles: list[Polled | Failed] = []
     tally = Tally(screen(), as_json)
-    with store_of(chosen) as store, poller_of(chosen) as poller, progress("full round") as steps:
+    with store_of(chosen, at_hand=True) as store, poller_of(chosen) as poller, progress("full round") as steps:
 
         def count(result: Polled | Failed) -> None:
             seen.add(result.device)
@@ -156,7 +156,7 @@ def _for_ever(
 
     timing, tally = _timing(chosen, interval, full_every), Tally(screen(), as_json)
     with ExitStack() as stack:
-        store, poller = stack.enter_context(store_of(chosen)), stack.enter_context(poller_of(chosen))
+        store, poller = stack.enter_context(store_of(chosen, at_hand=True)), stack.enter_context(poller_of(chosen))
         collector = Collector(
             store,
             hashing_key(chosen),
