@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from twin.store import Batch, Store, StoreError, open_delta
+from twin.store.delta_log import checkpoint, open_table
 from twin.store.place import LocalPlace
 from twin.store.verify import verify
 from twin.vocab.blocks import Block
@@ -93,3 +95,67 @@ def test_an_entry_with_a_wrong_byte_is_not_taken_for_torn(tmp_path: Path, back: 
     with suppress(StoreError), open_delta(tmp_path / "s") as store:
         store.range("poll", None, T0, T0 + 1)
     assert entry.read_bytes() == content
+
+
+# ---- upkeep ----
+
+AN_HOUR_OVER = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+
+def write_rounds(store: Store, count: int) -> None:
+    """Of names far apart, so that their files are worth merging."""
+    for number in range(count):
+        store.write([polled("ok", f"a{number}"), polled("ok", f"z{number}")], Batch("w", number))
+
+
+def rounds_in(path: Path) -> list[int]:
+    with open_delta(path) as store:
+        names = [str(name) for name in store.range("poll", None, T0, T0 + 1).keys["device"]]
+    half = len(names) // 2
+    assert [name[1:] for name in names[:half]] == [name[1:] for name in names[half:]]
+    return [int(name[1:]) for name in names[:half]]
+
+
+def test_files_of_a_merge_that_was_committed_stay_though_its_sync_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a commit came through is not known to who made it: its files may be the table's."""
+    with open_delta(tmp_path / "s") as store:
+        write_rounds(store, 3)
+        with monkeypatch.context() as patched:
+            patched.setattr("twin.store.delta_log.sync_entries", lambda *_: failing())
+            with pytest.raises(StoreError, match="Input/output error"):
+                store.maintain(AN_HOUR_OVER)
+    assert rounds_in(tmp_path / "s") == [0, 1, 2]
+    assert verify(LocalPlace(tmp_path / "s")).damage == ()
+
+
+def failing() -> None:
+    raise OSError(5, "Input/output error")
+
+
+def test_what_is_committed_during_upkeep_is_no_orphan_whatever_its_time_says(tmp_path: Path) -> None:
+    """As of a machine whose clock was set forward by days in these minutes."""
+    path = tmp_path / "s"
+    with open_delta(path) as writer, open_delta(path) as store:
+        write_rounds(writer, 3)
+
+        def meanwhile(*_: object) -> None:
+            if len(rounds_in(path)) == 3:
+                writer.write([polled("ok", "a9"), polled("ok", "z9")])
+                for file in (path / "poll").glob("date=*/*.parquet"):
+                    os.utime(file, (0, 0))
+
+        store.maintain(AN_HOUR_OVER, progress=meanwhile)
+    assert rounds_in(path) == [0, 1, 2, 9]
+    assert verify(LocalPlace(path)).damage == ()
+
+
+def test_a_damaged_entry_behind_a_checkpoint_is_one_clear_line(tmp_path: Path) -> None:
+    place = LocalPlace(tmp_path / "s/poll")
+    with open_delta(tmp_path / "s") as store:
+        write_rounds(store, 3)
+        checkpoint(open_table(place), place)
+        (tmp_path / f"s/poll/_delta_log/{1:020}.json").write_text("rubbish")
+        with pytest.raises(StoreError, match=f"{1:020}.json is no JSON .*nettwin store verify tells more"):
+            store.maintain(AN_HOUR_OVER)

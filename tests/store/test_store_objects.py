@@ -27,6 +27,7 @@ from twin.vocab.errors import UsageError
 T0 = np.datetime64("2026-11-23T12:00:00", "us")
 END = np.datetime64("2200-01-01", "us")
 SPAWN = multiprocessing.get_context("spawn")
+LATER = datetime(2026, 11, 25, tzinfo=UTC)
 IMPATIENT = {"timeout": "300ms", "connect_timeout": "300ms"}
 
 
@@ -77,7 +78,7 @@ def test_two_processes_write_while_a_third_reads_and_merges(bucket_server: str, 
             store.maintain(datetime.now(UTC))
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert rounds_in(place, "a") == rounds_in(place, "b") == list(range(5))
-    assert rows_in(place) == {"interface": 2 * 5 * 3, "poll": 2 * 5}
+    assert rows_in(place).items() >= {"interface": 2 * 5 * 3, "poll": 2 * 5}.items()
     assert verify(place).damage == ()
 
 
@@ -114,6 +115,17 @@ def test_a_commit_whose_answer_is_lost_is_there_once(bucket_server: str, tmp_pat
         store.write(a_round(2), Batch("w", 2))
     assert rounds_in(place) == [0, 1, 2]
     assert rows_in(place) == {"interface": 9, "poll": 3}
+
+
+def test_a_merge_whose_answer_is_lost_loses_no_row(bucket_server: str, tmp_path: Path) -> None:
+    place = object_place(bucket_server, tmp_path.name, tmp_path)
+    with open_delta(place) as store:
+        for number in range(3):
+            store.write(a_round(number), Batch("w", number))
+        told(bucket_server, lose=f"{tmp_path.name}/interface/_delta_log/")
+        assert store.maintain(LATER).merged_files == 6
+    assert rounds_in(place) == [0, 1, 2]
+    assert verify(place).damage == ()
 
 
 def test_merged_files_are_deleted_after_the_grace(

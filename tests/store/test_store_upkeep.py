@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.store import open_delta
-from twin.store.compaction import merge
+from twin.store.compaction import _sorted_parts, merge
 from twin.store.delta_log import open_table
 from twin.store.latest import Latest
 from twin.store.place import LocalPlace
@@ -106,11 +108,12 @@ def data_files(tmp_path: Path) -> list[Path]:
 def test_a_merge_cut_off_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = interfaces(tmp_path / "s", 3)
 
-    def interrupted(*_: object, **__: object) -> None:
+    def interrupted(*asked: Any) -> Iterator[pl.DataFrame]:
+        yield from _sorted_parts(*asked)
         raise KeyboardInterrupt
 
     before, table = data_files(tmp_path), open_table(place)
-    monkeypatch.setattr("twin.store.compaction.commit", interrupted)
+    monkeypatch.setattr("twin.store.compaction._sorted_parts", interrupted)
     with pytest.raises(KeyboardInterrupt):
         merge(table, place, KIND, DAY, live_files(table)["path"].to_list())
     assert data_files(tmp_path) == before

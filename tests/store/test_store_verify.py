@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,10 @@ import pytest
 
 from twin.app.cli.main import main
 from twin.store import Batch, StoreError, open_delta, put_record
+from twin.store.cursors import NOTHING, held, register
+from twin.store.delta_log import checkpoint, open_table
 from twin.store.frames import to_frame
+from twin.store.journal import Journal
 from twin.store.place import LocalPlace
 from twin.store.replay import DataFile
 from twin.store.verify import Finding, Verified, verify
@@ -35,12 +39,14 @@ def a_round(number: int) -> Block:
 
 
 def make_store(path: Path) -> Path:
-    """Rounds over midnight, merged once, more after it, and a document with two versions."""
+    """Rounds over midnight, merged once, a checkpoint, more after it, and a document with versions."""
     with open_delta(path) as store:
         for number in range(0, 180, 60):
             store.write([a_round(number)], Batch("w", number))
             put_record(store, "r1", "config", f"hostname r{number}\n", NOON)
         store.maintain(datetime.now(UTC))
+        place = LocalPlace(path / "poll")
+        checkpoint(open_table(place), place)
         for number in (180, 181):
             store.write([a_round(number)], Batch("w", number))
     return path
@@ -175,7 +181,7 @@ LOG_DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "is not there, but later ones are",
     ),
     "the first entries are gone": (
-        lambda log: removed(log, *(f"{v:020}.json" for v in (0, 1))),
+        lambda log: removed(log, *(f"{v:020}.json" for v in (0, 1)), f"{4:020}.checkpoint.parquet"),
         f"{1:020}.json",
         "is not there, nor a checkpoint in its place",
     ),
@@ -252,3 +258,47 @@ def test_the_command_names_what_is_damaged(command: Callable[..., tuple[int, str
     assert (code, out.splitlines()[-1]) == (1, "DAMAGED: 1 finding")
     assert f"{file.name}: is not there" in err
     assert "advice: put it back from a backup" in err
+
+
+# ---- a flipped byte anywhere ----
+
+
+def told(path: Path) -> list[Any]:
+    """All that a store answers, what its journal tells, and whether it still knows a round that it has."""
+    answers: list[Any] = []
+    forever = (np.datetime64("1970-01-01", "us"), np.datetime64("2200-01-01", "us"))
+    with open_delta(path) as store:
+        for kind in ("poll", "record"):
+            answers += [store.range(kind, None, *forever).rows(), store.latest(kind).rows(), store.series(kind)]
+            answers += [p.rows.to_dicts() for p in Journal(LocalPlace(path)).appended(kind, NOTHING)]
+        store.write([a_round(181)], Batch("w", 181))
+        store.write([a_round(182)], Batch("w", 182))
+        return [*answers, [(k.kind, k.rows) for k in store.health().kinds], held(LocalPlace(path), "poll")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flipped_bit_in_any_file_is_found_or_harms_nothing(path: Path, tmp_path: Path, seed: int) -> None:
+    """Of each file one; what is found is named, and what is not makes no difference to anything a store is asked."""
+    register(LocalPlace(path), "remote", {"poll": 3})
+    assert found(path).damage == ()
+    shutil.copytree(path, tmp_path / "whole")
+    expected = told(tmp_path / "whole")
+    chance = random.Random(seed)
+    named = 0
+    files = sorted(f for f in path.rglob("*") if f.is_file() and f.stat().st_size)
+    for number, file in enumerate(files):
+        content = file.read_bytes()
+        place, bit = chance.randrange(len(content)), 1 << chance.randrange(8)
+        file.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
+        if file.relative_to(path).as_posix() in damaged(path):
+            named += 1
+        else:
+            shutil.copytree(path, tmp_path / f"copy{number}")
+            assert told(tmp_path / f"copy{number}") == expected, (file, place, bit)
+        file.write_bytes(content)
+    assert named > len(files) / 2
+
+
+def test_a_cursor_that_is_ahead_of_the_journal_is_told(path: Path) -> None:
+    register(LocalPlace(path), "remote", {"poll": 99})
+    assert damaged(path)["consumers/remote.json"].problem == "says that remote has read of poll what is not there"

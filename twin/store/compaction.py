@@ -101,14 +101,28 @@ def merge(table: DeltaTable, place: Place, kind: str, day: date, paths: Sequence
         parts = _sorted_parts(place, kind, paths, int(known["rows"].sum()), int(known["size"].sum()))
         keys = KINDS[kind].keys
         added.extend(write_file(place, day, rows, keys, rows_a_group=ROWS_A_GROUP) for rows in parts)
-        commit(table, place, added, removed, data_change=False, marks=[_mark(table)])
-    except BaseException as problem:
-        for file in added:
-            place.delete(file.path)
-        if isinstance(problem, CommitFailedError):
-            return False
+    except BaseException:
+        _delete(place, added)
         raise
+    try:
+        commit(table, place, added, removed, data_change=False, marks=[_mark(table)])
+    except CommitFailedError:  # another process got ahead, or object storage took it and its answer was lost
+        if _holds(table, added):
+            return True
+        _delete(place, added)
+        return False
     return True
+
+
+def _delete(place: Place, files: Sequence[DataFile]) -> None:
+    """Only files that no commit can name: of one whose end is unknown they stay, and are orphans at worst."""
+    for file in files:
+        place.delete(file.path)
+
+
+def _holds(table: DeltaTable, files: Sequence[DataFile]) -> bool:
+    table.update_incremental()
+    return not {file.path for file in files}.isdisjoint(live_files(table)[PATH].to_list())
 
 
 def drop(table: DeltaTable, place: Place, day: date, paths: Sequence[str]) -> None:

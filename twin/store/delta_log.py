@@ -6,10 +6,12 @@ folder follow before ``commit`` returns.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
@@ -22,6 +24,9 @@ from twin.store.replay import SEAL, Action, seal
 from twin.store.settling import UNSYNCED_AT_MOST, settle
 
 DAY = "date"
+LAST_CHECKPOINT = f"{LOG}/_last_checkpoint"
+CHECKSUM = "sha256"
+"""Under ``tags`` in ``_last_checkpoint``: the hash of the checkpoint that it names."""
 _MAX_RETRIES = 100
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
@@ -100,6 +105,16 @@ def _seal(added: Sequence[AddAction], removed: Sequence[RemoveAction], marks: Se
         values = {"path": g.path, "deletionTimestamp": g.deletion_timestamp}
         actions.append(("remove", values | {"dataChange": g.data_change}))
     return seal(actions)
+
+
+def checkpoint(table: DeltaTable, place: Place) -> None:
+    """Write down the table as it is, so that entries before may go. On return it is on disk, and its hash beside it."""
+    table.create_checkpoint()
+    told = json.loads(place.read(LAST_CHECKPOINT))
+    name = f"{LOG}/{told['version']:020d}.checkpoint.parquet"
+    place.settle([name, LOG])
+    told["tags"] = {CHECKSUM: sha256(place.read(name)).hexdigest()}
+    place.replace(LAST_CHECKPOINT, json.dumps(told).encode())
 
 
 def sync_entries(place: Place, first: int, last: int) -> None:

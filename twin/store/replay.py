@@ -177,7 +177,7 @@ class _Fold:
 def _tried(step: Callable[[Values], str], values: Values) -> str:
     try:
         return step(values)
-    except (ValueError, TypeError) as problem:
+    except (KeyError, ValueError, TypeError) as problem:
         return f"makes no sense: {problem}"
 
 
@@ -205,10 +205,13 @@ def checkpoint_state(version: int, rows: Sequence[Values]) -> TableState:
     actions = [(name, values) for row in rows for name, values in row.items() if values is not None]
     if not _of(actions, "metaData") or not _of(actions, "protocol"):
         raise LogError("is no checkpoint")
-    state, wrong = replayed(TableState(), [(version, [a for a in actions if a[0] != "remove"])])
+    try:
+        state, wrong = replayed(TableState(), [(version, [a for a in actions if a[0] != "remove"])])
+        gone = {unquote(str(v["path"])): int(v.get("deletionTimestamp") or 0) for v in _of(actions, "remove")}
+    except (KeyError, ValueError, TypeError) as problem:
+        raise LogError(f"is no checkpoint ({problem})") from problem
     if wrong:
         raise LogError(wrong[0].problem)
-    gone = {unquote(str(v["path"])): int(v.get("deletionTimestamp") or 0) for v in _of(actions, "remove")}
     return replace(state, removed=gone)
 
 

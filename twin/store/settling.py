@@ -48,12 +48,13 @@ def settle(table: Place) -> tuple[str, ...]:
 
 
 def _torn(table: Place) -> tuple[str, ...]:
-    """The newest first, so that a log moved aside by half has no hole."""
+    """The newest first, so that a log moved aside by half has no hole; nothing that a checkpoint tells, too."""
     names = sorted((e.name for e in table.entries(LOG) if e.name.count("/") == 1), reverse=True)
-    entries = [n for n in names if n.endswith(".json")][:UNSYNCED_AT_MOST]
+    checkpoints = [n for n in names if n.endswith(".checkpoint.parquet")]
+    torn = [n for n in checkpoints[:1] if not _is_parquet(table.read(n))]
+    behind = max((n.partition(".")[0] for n in checkpoints if n not in torn), default="")
+    entries = [n for n in names if n.endswith(".json") and n.partition(".")[0] > behind][:UNSYNCED_AT_MOST]
     lowest = max((i for i, name in enumerate(entries, 1) if is_cut_off(table.read(name))), default=0)
-    checkpoints = [n for n in names if n.endswith(".checkpoint.parquet")][:1]
-    torn = [n for n in checkpoints if not _is_parquet(table.read(n))]
     pointer = [_LAST_CHECKPOINT] if _LAST_CHECKPOINT in names else []
     broken_pointer = [n for n in pointer if torn or not _is_object(table.read(n))]
     return (*broken_pointer, *torn, *entries[:lowest])

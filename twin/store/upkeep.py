@@ -6,11 +6,9 @@ On handles of its own, beside writers and readers in any process. What a consume
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from hashlib import sha256
 from urllib.parse import unquote
 
 import polars as pl
@@ -20,12 +18,12 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from twin.store.commits import LOG, entry_name
 from twin.store.compaction import Candidate, drop, merge, to_merge
-from twin.store.delta_log import open_table
+from twin.store.delta_log import checkpoint, open_table
 from twin.store.latest import Latest
 from twin.store.place import Entry, Place
 from twin.store.protocols import Maintained
 from twin.store.reading import PATH, live_files
-from twin.store.replay import Values, parse_entry
+from twin.store.replay import LogError, Values, parse_entry
 from twin.vocab.schema import KINDS
 
 GRACE = timedelta(hours=1)
@@ -37,7 +35,6 @@ SETTLED = timedelta(hours=2)
 ENTRIES_KEPT = 200
 """So many of the newest log entries are always kept, so that what follows the log need not begin anew."""
 CHECKPOINT_EVERY = 100
-_LAST_CHECKPOINT = f"{LOG}/_last_checkpoint"
 
 _log = structlog.get_logger(__name__)
 
@@ -139,11 +136,13 @@ def _end(kind: str, day: date) -> datetime:
 def _delete_dead(table: DeltaTable, place: Place, unread: frozenset[str]) -> int:
     """Files that are no longer part of the table, and whose time is over."""
     present = datetime.now(UTC)
-    live = set(live_files(table)[PATH].to_list())
-    kept = live | unread
+    files = list(_data_files(place))
+    # in this order: what came since the listing is no orphan, and what went since has its grace, whatever its time says
+    table.update_incremental()
+    kept = unread | set(live_files(table)[PATH].to_list())
     removed, lately = _removed(place, present - GRACE)
     deleted = 0
-    for file in list(_data_files(place)):
+    for file in files:
         if file.name in kept or file.name in lately:
             continue
         if file.name in removed or present - file.modified > ORPHANED:
@@ -172,6 +171,8 @@ def _actions(place: Place, version: int) -> list[tuple[str, Values]]:
         return parse_entry(place.read(entry_name(version)))
     except FileNotFoundError:
         return []
+    except LogError as problem:
+        raise OSError(f"{entry_name(version)} {problem}; nettwin store verify tells more") from problem
 
 
 def _versions(place: Place) -> list[int]:
@@ -192,7 +193,7 @@ def _shorten_log(table: DeltaTable, place: Place, needed: int) -> None:
     """
     table.update_incremental()
     if table.version() - max(_checkpoints(place), default=-1) >= CHECKPOINT_EVERY:
-        _checkpoint(table, place)
+        checkpoint(table, place)
     first = min(needed, table.version() - ENTRIES_KEPT)
     base = max((version for version in _checkpoints(place) if version <= first), default=0)
     before = datetime.now(UTC) - GRACE
@@ -200,16 +201,6 @@ def _shorten_log(table: DeltaTable, place: Place, needed: int) -> None:
         for entry in sorted(place.entries(LOG), key=lambda e: e.name):
             if (version := _number(entry, kind)) is not None and version < base and entry.modified < before:
                 place.delete(entry.name)
-
-
-def _checkpoint(table: DeltaTable, place: Place) -> None:
-    """On disk on return; what names it carries its hash."""
-    table.create_checkpoint()
-    pointer = json.loads(place.read(_LAST_CHECKPOINT))
-    name = f"{LOG}/{pointer['version']:020d}.checkpoint.parquet"
-    place.settle([name, LOG])
-    pointer["tags"] = {"sha256": sha256(place.read(name)).hexdigest()}
-    place.replace(_LAST_CHECKPOINT, json.dumps(pointer).encode())
 
 
 def _checkpoints(place: Place) -> list[int]:

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from twin.store.commits import LOG
 from twin.store.cursors import FOLDER, NOTHING, consumers, positions
 from twin.store.folder import FORMAT, MARKER
 from twin.store.place import Entry, Place
 from twin.store.protocols import StoreError
 from twin.store.replay import DataFile
 from twin.store.verify_file import FileCheck, check_file
-from twin.store.verify_log import LOG, LogCheck, check_log
+from twin.store.verify_log import LogCheck, check_log
 from twin.vocab.schema import KINDS, SCHEMA_VERSION
 
 _JUST_WRITTEN = timedelta(hours=1)

@@ -12,6 +12,8 @@ from typing import Any
 
 import polars as pl
 
+from twin.store.commits import LOG
+from twin.store.delta_log import CHECKSUM, LAST_CHECKPOINT
 from twin.store.folder import TABLE_PROPERTIES
 from twin.store.place import Place
 from twin.store.replay import (
@@ -27,13 +29,8 @@ from twin.store.replay import (
 )
 from twin.vocab.schema import KINDS
 
-LOG = "_delta_log"
-CHECKSUM = "sha256"
-"""Under ``tags`` in ``_last_checkpoint``: the hash of the checkpoint that it names."""
-
 _ENTRY = re.compile(rf"{LOG}/(\d{{20}})\.json$")
 _CHECKPOINT = re.compile(rf"{LOG}/(\d{{20}})\.checkpoint\.parquet$")
-_POINTER = f"{LOG}/_last_checkpoint"
 _SHOWN = 3
 PROTOCOLS = frozenset({(1, 2), (1, 4)})
 """(reader, writer) versions of tables: without and with a change data feed."""
@@ -85,12 +82,21 @@ class _Log:
         self._place, self._kind = place, kind
         self._versions = sorted(_numbers(names, _ENTRY))
         self._checkpoints = sorted(_numbers(names, _CHECKPOINT))
-        self._pointer = _POINTER in names
-        known = {_entry(v) for v in self._versions} | {_checkpoint(v) for v in self._checkpoints} | {_POINTER}
+        self._names = frozenset(names)
+        self._last = self._read_pointer() if LAST_CHECKPOINT in names else {}
+        self._sizes: dict[int, tuple[int, int]] = {}
+        known = {_entry(v) for v in self._versions} | {_checkpoint(v) for v in self._checkpoints} | {LAST_CHECKPOINT}
         self.other = tuple(sorted(set(names) - known))
         self.problems: list[LogProblem] = []
         self.named: dict[str, DataFile] = {}
         self.whole = True
+
+    def _read_pointer(self) -> dict[str, Any]:
+        try:
+            told = json.loads(self._place.read(f"{self._kind}/{LAST_CHECKPOINT}"))
+        except (ValueError, FileNotFoundError):
+            return {}
+        return told if isinstance(told, dict) else {}
 
     def walk(self) -> TableState:
         """From the beginning, or the oldest checkpoint with all that came after it, to the newest entry."""
@@ -108,31 +114,21 @@ class _Log:
         return state
 
     def check_pointer(self) -> None:
-        """``_last_checkpoint`` names the newest checkpoint and its hash."""
-        if not self._pointer:
+        """``_last_checkpoint`` names the newest checkpoint, and how large it is."""
+        told = self._last
+        if LAST_CHECKPOINT not in self._names:
             if self._checkpoints:
-                self._wrong(_POINTER, "is not there, but a checkpoint is")
-            return
-        try:
-            told = json.loads(self._place.read(f"{self._kind}/{_POINTER}"))
-            version, size, digest = told["version"], told.get("sizeInBytes"), (told.get("tags") or {}).get(CHECKSUM)
-        except (ValueError, KeyError, TypeError, AttributeError) as problem:
-            self._wrong(_POINTER, f"can't be read ({problem})")
-            return
-        if version not in self._checkpoints:
-            self._wrong(_POINTER, f"names checkpoint {version}, which is not there")
-        elif version != self._checkpoints[-1]:
-            self._wrong(_POINTER, f"names checkpoint {version}, but there is a newer one")
-        else:
-            self._check_checkpoint(version, told, size, digest)
-
-    def _check_checkpoint(self, version: int, told: Mapping[str, Any], size: Any, digest: Any) -> None:
-        content = self._place.read(f"{self._kind}/{_checkpoint(version)}")
-        if digest not in {None, sha256(content).hexdigest()}:
-            self._wrong(_checkpoint(version), f"does not match its hash in {_POINTER}")
-            self._wrong(_POINTER, f"does not match checkpoint {version}")
-        elif size not in {None, len(content)} or told.get("size") not in {None, len(_rows(content))}:
-            self._wrong(_POINTER, f"gives another size to checkpoint {version}")
+                self._wrong(LAST_CHECKPOINT, "is not there, but a checkpoint is")
+        elif not isinstance(told.get("version"), int):
+            self._wrong(LAST_CHECKPOINT, "can't be read")
+        elif told["version"] not in self._checkpoints:
+            self._wrong(LAST_CHECKPOINT, f"names checkpoint {told['version']}, which is not there")
+        elif told["version"] != self._checkpoints[-1]:
+            self._wrong(LAST_CHECKPOINT, f"names checkpoint {told['version']}, but there is a newer one")
+        elif (sizes := self._sizes.get(told["version"])) is not None:
+            octets, rows = sizes
+            if told.get("sizeInBytes", octets) != octets or told.get("size", rows) != rows:
+                self._wrong(LAST_CHECKPOINT, f"gives another size to checkpoint {told['version']}")
 
     def _begin(self) -> TableState:
         first = self._versions[0]
@@ -183,18 +179,31 @@ class _Log:
         return actions
 
     def _told(self, version: int) -> TableState | None:
+        """What a checkpoint tells; None where it can't be trusted."""
         name = _checkpoint(version)
+        content = self._place.read(f"{self._kind}/{name}")
+        if version == self._last.get("version") and _checksum(self._last) not in {None, sha256(content).hexdigest()}:
+            self._wrong(name, f"does not match its hash in {LAST_CHECKPOINT}")
+            self._wrong(LAST_CHECKPOINT, f"does not match checkpoint {version}")
+            return None
         try:
-            told = checkpoint_state(version, _rows(self._place.read(f"{self._kind}/{name}")))
+            rows = _rows(content)
+            told = checkpoint_state(version, rows)
             _check_table(self._kind, [("metaData", told.metadata), ("protocol", told.protocol)])
         except LogError as problem:
             self._wrong(name, str(problem))
             return None
+        self._sizes[version] = len(content), len(rows)
         self.named |= told.live
         return told
 
     def _wrong(self, name: str, problem: str) -> None:
         self.problems.append(LogProblem(name, problem))
+
+
+def _checksum(pointer: Mapping[str, Any]) -> str | None:
+    tags = pointer.get("tags")
+    return tags.get(CHECKSUM) if isinstance(tags, dict) else None
 
 
 def _check_table(kind: str, actions: Sequence[Action]) -> None:
