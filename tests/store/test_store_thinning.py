@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from twin.store import Store, StoreError, open_delta
 from twin.store.place import LocalPlace
-from twin.store.thinning import Thinning, not_thinned_since
+from twin.store.thinning import Thinning, not_thinned_since, raw_needed_since
 from twin.vocab.blocks import Block
 from twin.vocab.time import instant
 
@@ -58,8 +58,9 @@ def stored(store: Store) -> dict[str, int]:
 
 def left(path: Path) -> datetime | None:
     """The first hour that is not thinned; raw rows are needed from two hours before."""
-    since = not_thinned_since(LocalPlace(path / "s"), "interface")
-    return since and since + timedelta(hours=2)
+    since, raw = (told(LocalPlace(path / "s"), "interface") for told in (not_thinned_since, raw_needed_since))
+    assert raw == (since and since - timedelta(hours=2))
+    return since
 
 
 def thin(store: Store, path: Path, now: datetime, **how: Any) -> int:

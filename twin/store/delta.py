@@ -183,7 +183,7 @@ class DeltaStore:
     def maintain(self, now: datetime, *, progress: Progress | None = None, stop: Stop | None = None) -> Maintained:
         """See ``Store.maintain``. On handles of its own; what other processes rewrite meanwhile is left to them."""
         from twin.store.journal import unread_files
-        from twin.store.thinning import THINNED, Thinning, not_thinned_since
+        from twin.store.thinning import THINNED, Thinning, raw_needed_since
         from twin.store.upkeep import Duty, look_after
 
         told, stopped = progress or _silent, stop or _never
@@ -196,7 +196,7 @@ class DeltaStore:
                 done += Maintained(thinned_rows=thinning(kind, now))
         for kind in (kind for kind in KINDS if not stopped()):
             with self._engine(kind):
-                needed = not_thinned_since(self._place, kind) if kind in THINNED else None
+                needed = raw_needed_since(self._place, kind) if kind in THINNED else None
                 unread = unread_files(self._place, kind), held(self._place, kind)
                 duty = Duty(now, self._retention.get(kind), needed, *unread, stopped, told)
                 done += look_after(self._place.below(kind), kind, duty)

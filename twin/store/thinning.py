@@ -185,7 +185,7 @@ class Thinning:
 
 
 def not_thinned_since(place: Place, kind: str) -> datetime | None:
-    """From when on raw rows of a kind are still needed for its tiers; None if all are thinned.
+    """The earliest hour of a kind that waits to be thinned, be it not over yet; None if none does.
 
     Raises:
         StoreError: it can't be told.
@@ -195,7 +195,17 @@ def not_thinned_since(place: Place, kind: str) -> datetime | None:
     if touched is None:
         return _instant(0)
     hours = {*state.waiting, *(state.run.hours if state.run else ()), *touched}
-    return _instant(min(hours) - _REACH) - _MARGIN if hours else None
+    return _instant(min(hours)) if hours else None
+
+
+def raw_needed_since(place: Place, kind: str) -> datetime | None:
+    """From when on raw rows of a kind are still needed for its tiers; None if they are not.
+
+    Raises:
+        StoreError: it can't be told.
+    """
+    hour = not_thinned_since(place, kind)
+    return hour and hour - _REACH * _HOUR - _MARGIN
 
 
 def _touched(place: Place, kind: str, since: int, head: int) -> set[int] | None:
