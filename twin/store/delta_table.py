@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -15,7 +15,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from twin.store.delta_log import DAY, commit, newest_file_ms, open_table, sync_entries
 from twin.store.folder import TABLE_PROPERTIES
 from twin.store.frames import AT, frame_schema
-from twin.store.parquet import write_file
+from twin.store.parquet import DataFile, write_file
 from twin.store.place import Place
 from twin.store.protocols import Batch, KindHealth
 from twin.store.reading import (
@@ -82,23 +82,34 @@ class KindTable:
 
     def append(self, frame: pl.DataFrame, batch: Batch | None) -> None:
         """One commit, on disk on return; none if the batch was written before."""
-        if batch is not None and self._has(batch):
-            sync_entries(self._place, max(0, self.version() - UNSYNCED_AT_MOST), self.version())
+        if self._has(batch):
             return
         self._last_written = self._written_now()
         columns = frame.with_columns(
             pl.col(self._keys).cast(pl.String), pl.lit(self._last_written).cast(AT).alias(WRITTEN)
         )
         added = [write_file(self._place, day, rows, self._keys) for day, rows in _by_span(columns, self._kind)]
-        marks = [Transaction(batch.writer, batch.number)] if batch else []
-        try:
-            made = self._last_written // 1000 + 1
-            commit(self._table, self._place, added, data_change=True, marks=marks, not_before_ms=made)
-        except CommitFailedError:  # object storage may have taken a commit whose answer was lost
-            self.refresh()
-            if batch is None or not self._has(batch):
-                raise
+        self._commit(added, batch)
         self._seen = self.version()
+
+    def _commit(self, added: Sequence[DataFile], batch: Batch | None) -> None:
+        """Once more if another writer changed the table itself, or wrote an older batch of the same name, meanwhile.
+
+        Object storage may have taken a commit whose answer was lost: without a batch it can't be known again.
+        """
+        marks = [Transaction(batch.writer, batch.number)] if batch else []
+        for tries_left in (1, 0):
+            try:
+                made = self._last_written // 1000 + 1
+                commit(self._table, self._place, added, data_change=True, marks=marks, not_before_ms=made)
+            except CommitFailedError:
+                self.refresh()
+                if self._has(batch):
+                    return
+                if batch is None or not tries_left:
+                    raise
+            else:
+                return
 
     def _written_now(self) -> int:
         """Later than all written before (microseconds since 1970), also where the clock was set back meanwhile."""
@@ -106,9 +117,13 @@ class KindTable:
             self._last_written = max(self._last_written, 1000 * newest_file_ms(self._table))
         return max(time.time_ns() // 1000, self._last_written + 1)
 
-    def _has(self, batch: Batch) -> bool:
-        last = self._table.transaction_version(batch.writer)
-        return last is not None and batch.number <= last
+    def _has(self, batch: Batch | None) -> bool:
+        """Whether the batch was written before; if so, on return it is on disk."""
+        last = self._table.transaction_version(batch.writer) if batch else None
+        if batch is None or last is None or batch.number > last:
+            return False
+        sync_entries(self._place, max(0, self.version() - UNSYNCED_AT_MOST), self.version())
+        return True
 
     def files(self) -> pl.DataFrame:
         """Each file of the present version, as ``live_files`` tells."""
