@@ -87,3 +87,19 @@ def test_upkeep_that_finds_no_room_harms_nothing(disk: SmallDisk) -> None:
         store.maintain(later)
         assert rounds(store) == list(range(20))
     assert verify(LocalPlace(path)).whole
+
+
+def test_upkeep_makes_room_on_a_full_disk(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was merged away is deleted although nothing more can be merged."""
+    path, later = disk.folder / "s", datetime.now(UTC) + timedelta(days=2)
+    with open_delta(path, spare_disk=1_000_000) as store:
+        for number in range(20):
+            store.write(a_round(number), Batch("w", number))
+        merged = store.maintain(later).merged_files
+        assert merged >= 40
+        for number in range(20, 30):
+            store.write(a_round(number), Batch("w", number))
+        monkeypatch.setattr("twin.store.upkeep.GRACE", timedelta())
+        disk.leave(4096)
+        assert store.maintain(later).deleted_files >= merged
+        assert rounds(store) == list(range(30))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from errno import EDQUOT, ENOSPC
 from urllib.parse import unquote
 
 import polars as pl
@@ -70,12 +71,16 @@ def look_after(place: Place, kind: str, duty: Duty) -> Maintained:
         table = open_table(place)
     except TableNotFoundError:
         return Maintained()
+    dropped = merged = 0
     try:
         dropped = _drop_old(table, place, kind, duty)
         merged = _merge_all(table, place, kind, duty)
     except CommitFailedError:
         _log.info("another process rewrites this table now", kind=kind)
-        dropped, merged = 0, 0
+    except OSError as problem:
+        if problem.errno not in (ENOSPC, EDQUOT):
+            raise
+        _log.warning("no room to merge files; deleting may make some", kind=kind)
     if duty.stop():
         return Maintained(merged, dropped_rows=dropped)
     covered = _leave_newest(place, kind)
