@@ -60,7 +60,8 @@ def thinned_fields(name: str, field: Field) -> dict[str, Field]:
     """What a tier keeps of a field.
 
     Of a state its last value; of gauges and rates mean, least, 95th percentile, greatest and how many there were; of
-    rates (per second, time-weighted) also how many seconds of the bucket are known.
+    rates (per second, time-weighted) also how many seconds of the bucket are known. Where the count is 0 the others
+    mean nothing: late samples may have shown that what was known is not.
     """
     if field.thinned is None:
         return {}
