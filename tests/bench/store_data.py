@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from twin.vocab.buckets import rounded
+
 FIELDS = (
     "in_octets",
     "out_octets",
@@ -23,6 +25,8 @@ FIELDS = (
 )
 START = np.datetime64("2026-10-01T00:00:00", "us")
 PER_DEVICE = 50
+TIER_FIELDS = tuple(f"{c}_{s}" for c in ("in_octets", "out_octets") for s in ("mean", "p95", "max", "count"))
+ASKED = ("in_octets_mean", "in_octets_p95", "out_octets_mean")
 _EVERY = np.timedelta64(60, "s")
 _PART = {"in_octets": 1.0, "out_octets": 0.4, "in_packets": 1 / 700, "out_packets": 1 / 900}
 Values = dict[str, npt.NDArray[np.int64]]
@@ -65,3 +69,21 @@ class Site:
         """[interfaces, buckets] mean octets per second of 5-minute buckets."""
         share = 1 + 0.6 * np.sin(2 * np.pi * np.arange(buckets) / 288)
         return self._rate[:, None] * share * np.exp(self._rng.normal(0, 0.07, (self.interfaces, buckets)))
+
+
+def tier_values(
+    site: Site, first: int, buckets: int
+) -> tuple[npt.NDArray[np.datetime64], dict[str, npt.NDArray[np.generic]]]:
+    """Times and ``TIER_FIELDS`` of so many 5-minute buckets from the first on, by interface, then time.
+
+    The greatest of a bucket is its 95th percentile at one poll a minute.
+    """
+    at = START + (first + np.arange(buckets)) * np.timedelta64(300, "s")
+    columns: dict[str, npt.NDArray[np.generic]] = {}
+    for counter in ("in_octets", "out_octets"):
+        mean = rounded(site.means(buckets).ravel())
+        most = rounded(mean * 1.17)
+        count = np.full(len(mean), 5, dtype=np.int64)
+        for statistic, values in (("mean", mean), ("p95", most), ("max", most), ("count", count)):
+            columns[f"{counter}_{statistic}"] = values
+    return np.tile(at, site.interfaces), columns
