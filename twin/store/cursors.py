@@ -6,13 +6,12 @@ A cursor only moves forward. What lies after the slowest cursor is kept by the s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
 
 from twin.store.place import Place
 from twin.store.protocols import StoreError
+from twin.store.sealed import from_sealed, to_sealed
 
 FOLDER = "consumers"
 NOTHING = -1
@@ -40,16 +39,12 @@ def positions(store: Place, name: str) -> dict[str, int] | None:
         StoreError: the file can't be read or is damaged.
     """
     try:
-        told = json.loads(store.read(_file(name)))
-        versions = {str(kind): int(version) for kind, version in told["versions"].items()}
-        damaged = told.get("sha256", _digest(versions)) != _digest(versions)
+        versions = from_sealed(store.read(_file(name)))["versions"]
+        return {str(kind): int(version) for kind, version in versions.items()}
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise StoreError(f"{store.address}/{_file(name)}: is no cursor: {store.reason(problem)}") from problem
-    if damaged:
-        raise StoreError(f"{store.address}/{_file(name)}: does not match the hash it carries")
-    return versions
 
 
 def register(store: Place, name: str, versions: Mapping[str, int]) -> bool:
@@ -100,12 +95,7 @@ def _file(name: str) -> str:
 
 
 def _replace(store: Place, name: str, versions: Mapping[str, int]) -> None:
-    told = {"versions": dict(versions), "sha256": _digest(versions)}
-    store.replace(_file(name), (json.dumps(told) + "\n").encode())
-
-
-def _digest(versions: Mapping[str, int]) -> str:
-    return sha256(json.dumps(dict(versions), sort_keys=True).encode()).hexdigest()
+    store.replace(_file(name), to_sealed({"versions": dict(versions)}))
 
 
 @contextmanager

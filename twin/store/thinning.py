@@ -8,7 +8,6 @@ late. Only rows that differ from those stored are written, and the newest win on
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from twin.store.frames import to_frame
 from twin.store.place import Place
 from twin.store.protocols import Batch, Store, StoreError
 from twin.store.replay import LogError, data_file, parse_entry
+from twin.store.sealed import from_sealed, to_sealed
 from twin.store.tiers import Raw, thinned
 from twin.vocab.blocks import Block, concat
 from twin.vocab.sampling import CLOCKS, LONGEST_GAP_S, some_devices
@@ -221,7 +221,7 @@ def _touched(place: Place, kind: str, since: int, head: int) -> set[int] | None:
 
 def _read(place: Place, kind: str) -> _State:
     try:
-        plain = json.loads(place.read(_name(kind)))
+        plain = from_sealed(place.read(name_of(kind)))
         run = plain.pop("run")
         begun = _Run(*(tuple(run[f.name]) for f in fields(_Run))) if run else None
         told = _State(**plain, run=begun)
@@ -230,16 +230,16 @@ def _read(place: Place, kind: str) -> _State:
         return _State(uuid4().hex[:8])
     except (ValueError, KeyError, TypeError) as problem:
         raise StoreError(
-            f"store {place.address}: {_name(kind)} is damaged; remove it to have all thinned anew"
+            f"store {place.address}: {name_of(kind)} is damaged; remove it to have all thinned anew"
         ) from problem
 
 
 def _write(place: Place, kind: str, state: _State) -> None:
     run = state.run and vars(state.run)
-    place.replace(_name(kind), json.dumps(vars(state) | {"run": run}).encode())
+    place.replace(name_of(kind), to_sealed(vars(state) | {"run": run}))
 
 
-def _name(kind: str) -> str:
+def name_of(kind: str) -> str:
     return f"thinning/{kind}.json"
 
 

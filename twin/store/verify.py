@@ -21,6 +21,8 @@ from twin.store.folder import FORMAT, MARKER
 from twin.store.place import Entry, Place
 from twin.store.protocols import StoreError
 from twin.store.replay import DataFile
+from twin.store.sealed import from_sealed
+from twin.store.thinning import name_of
 from twin.store.verify_file import FileCheck, check_file
 from twin.store.verify_log import LogCheck, check_log
 from twin.vocab.schema import KINDS, SCHEMA_VERSION
@@ -102,6 +104,7 @@ def verify(place: Place, report: Report = lambda _d, _t, _w: None, *, workers: i
         checks = _check_files(place, tables, report, workers)
         for table in tables:
             damage += _log_findings(table) + _file_findings(place, table, checks[table.kind])
+        damage += _check_thinning(place, entries)
         damage += _check_cursors(place, {table.kind: table.log.state.version for table in tables})
     except OSError as problem:
         raise StoreError(f"store {place.address}: {' '.join(str(problem).split())}") from problem
@@ -180,6 +183,19 @@ def _check_cursors(place: Place, newest: Mapping[str, int]) -> list[Finding]:
             affects = f"what {name} has yet to read"
             advice = "put it back from a backup, or let that consumer begin anew"
             findings.append(Finding(f"{FOLDER}/{name}.json", problem, affects, advice))
+    return findings
+
+
+def _check_thinning(place: Place, entries: Sequence[Entry]) -> list[Finding]:
+    """How far each kind is thinned stands in a file that carries its hash."""
+    names, findings = {entry.name for entry in entries}, []
+    for kind in KINDS:
+        if name_of(kind) in names:
+            try:
+                from_sealed(place.read(name_of(kind)))
+            except ValueError as problem:
+                advice = "remove it, and all is thinned anew from the samples there are"
+                findings.append(Finding(name_of(kind), str(problem), f"tiers of {kind}", advice))
     return findings
 
 
