@@ -188,3 +188,17 @@ def test_a_damaged_note_is_named(store: Store, tmp_path: Path) -> None:
         thin(store, tmp_path, hours(3))
     (tmp_path / "s" / "thinning" / "interface.json").unlink()
     assert thin(store, tmp_path, hours(3)) == 0  # thinned anew: all as before
+
+
+def test_what_comes_for_hours_whose_raw_rows_are_gone_fills_holes_only(tmp_path: Path) -> None:
+    with open_delta(tmp_path / "s", retention={"interface": timedelta(days=10)}) as store:
+        sampled(store, *range(60))
+        store.maintain(hours(2))
+        assert store.maintain(hours(24 * 12)).dropped_rows == 60
+        assert kept(store)[START] == (100.0, 3540.0)
+        sampled(store, 10, 20, octets=900)
+        sampled(store, 70, 75, octets=600, device="r2")
+        assert store.maintain(hours(24 * 12)).dropped_rows == 4
+        assert kept(store) == {START: (100.0, 3540.0)}
+        assert len(kept(store, "5m")) == 12
+        assert kept(store, device="r2") == {hours(1): (10.0, 300.0)}

@@ -187,7 +187,8 @@ class DeltaStore:
         from twin.store.upkeep import Duty, look_after
 
         told, stopped = progress or _silent, stop or _never
-        thinning = Thinning(self, self._place, progress=told, stop=stopped)
+        gone = {kind: now - kept for kind, kept in self._retention.items()}
+        thinning = Thinning(self, self._place, gone_before=gone, progress=told, stop=stopped)
         done = Maintained()
         if reason := self._too_full():
             _warn("nothing is thinned", "all", reason)

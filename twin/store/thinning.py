@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -71,6 +71,8 @@ class Thinning:
 
     Args:
         place: where the store lies.
+        gone_before: kind -> the time before which its raw rows may have been dropped: what comes for hours before that
+            fills holes in the tiers and replaces nothing that was made of all rows.
         progress: called with the kind, and how many of how many hours of it are done.
         stop: asked between two pieces of work.
     """
@@ -81,10 +83,12 @@ class Thinning:
         place: Place,
         *,
         settling: timedelta = SETTLING,
+        gone_before: Mapping[str, datetime] | None = None,
         progress: Callable[[str, int, int], None] = lambda *_: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store, self._place = store, place
+        self._gone_before = gone_before or {}
         self._settling, self._progress, self._stop = settling, progress, stop
 
     def __call__(self, kind: str, now: datetime) -> int:
@@ -166,19 +170,29 @@ class Thinning:
             raw = Raw.of(some, clocks)
             for tier, found in blocks.items():
                 found.append(thinned(raw, tier, low, high))
-        news = [self._news(concat(found), devices, low, high) for found in blocks.values() if found]
+        holes = kind in self._gone_before and start < self._gone_before[kind]
+        news = [self._news(concat(found), devices, low, high, holes=holes) for found in blocks.values() if found]
         self._store.write(news, batch)
         return sum(map(len, news))
 
     def _clocks(self, devices: list[str], start: datetime, end: datetime) -> Block:
         return self._store.range("device", {"device": devices}, start - _MARGIN, end + _MARGIN, ["uptime_cs", *CLOCKS])
 
-    def _news(self, block: Block, devices: list[str], start: np.datetime64, end: np.datetime64) -> Block:
-        """The rows that differ from those stored: late data of one device write nothing of the others."""
+    def _news(
+        self, block: Block, devices: list[str], start: np.datetime64, end: np.datetime64, *, holes: bool
+    ) -> Block:
+        """The rows that differ from those stored: late data of one device write nothing of the others.
+
+        ``holes``: only those that are not stored at all.
+        """
         stored = self._store.range(block.kind, {"device": devices}, start, end)
         if len(stored) == 0 or len(block) == 0:
             return block
         same = [*KINDS[block.kind].keys, "at"]
+        if holes:
+            known = to_frame(stored).select(*same, pl.lit(value=True).alias(_BEFORE))
+            found = to_frame(block).join(known, on=same, how="left", maintain_order="left")
+            return block.take(found[_BEFORE].is_null().to_numpy())
         both = to_frame(block).join(to_frame(stored), on=same, how="left", suffix=_BEFORE, maintain_order="left")
         differs = (pl.col(f).is_not_null() & pl.col(f).ne_missing(pl.col(f"{f}{_BEFORE}")) for f in block.fields)
         return block.take(both.select(pl.any_horizontal(differs)).to_series().to_numpy())
