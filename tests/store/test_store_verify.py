@@ -8,8 +8,11 @@ import random
 import re
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -309,3 +312,27 @@ def test_a_flipped_bit_in_any_file_is_found_or_harms_nothing(path: Path, tmp_pat
 def test_a_cursor_that_is_ahead_of_the_journal_is_told(path: Path) -> None:
     register(LocalPlace(path), "remote", {"poll": 99})
     assert damaged(path)["consumers/remote.json"].problem == "says that remote has read of poll what is not there"
+
+
+def test_what_goes_on_meanwhile_is_no_damage(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer, and an upkeep that leaves nothing of the past."""
+    for name, value in (("GRACE", timedelta(0)), ("CHECKPOINT_EVERY", 3), ("ENTRIES_KEPT", 2)):
+        monkeypatch.setattr(f"twin.store.upkeep.{name}", value)
+    over = Event()
+
+    def go_on() -> None:
+        with open_delta(path) as store:
+            for number in count(200):
+                store.write([a_round(number)], Batch("w", number))
+                if number % 3 == 0:
+                    store.maintain(datetime(2026, 11, 26, tzinfo=UTC))
+                if over.is_set():
+                    return
+
+    with ThreadPoolExecutor(1) as beside:
+        busy = beside.submit(go_on)
+        try:
+            assert [found(path).damage for _ in range(15)] == [()] * 15
+        finally:
+            over.set()
+        busy.result()

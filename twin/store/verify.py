@@ -100,12 +100,13 @@ def verify(place: Place, report: Report = lambda _d, _t, _w: None, *, workers: i
     try:
         entries = list(place.entries())
         version, damage = _check_marker(place)
+        cursors = _cursors(place)  # before the logs, which may grow, and be read on, meanwhile
         tables = [_table(place, kind, entries) for kind in _kinds(entries)]
         checks = _check_files(place, tables, report, workers)
         for table in tables:
             damage += _log_findings(table) + _file_findings(place, table, checks[table.kind])
         damage += _check_thinning(place, entries)
-        damage += _check_cursors(place, {table.kind: table.log.state.version for table in tables})
+        damage += _check_cursors(cursors, {table.kind: table.log.state.version for table in tables})
     except OSError as problem:
         raise StoreError(f"store {place.address}: {' '.join(str(problem).split())}") from problem
     done = [check for found in checks.values() for check in found.values()]
@@ -146,8 +147,19 @@ def _kinds(entries: Sequence[Entry]) -> list[str]:
 
 
 def _table(place: Place, kind: str, entries: Sequence[Entry]) -> _Table:
-    sizes = {e.name.removeprefix(f"{kind}/"): e for e in entries if e.name.startswith(f"{kind}/")}
-    return _Table(kind, check_log(place, kind, [name for name in sizes if name.startswith(LOG)]), sizes)
+    """What is wrong with its log is believed once it stays so: upkeep may have gone on while it was read."""
+    for last_try in (False, False, True):
+        sizes = {e.name.removeprefix(f"{kind}/"): e for e in entries if e.name.startswith(f"{kind}/")}
+        try:
+            log = check_log(place, kind, [name for name in sizes if name.startswith(LOG)])
+        except FileNotFoundError:
+            if last_try:
+                raise
+        else:
+            if last_try or not log.problems:
+                break
+        entries = list(place.entries(kind))
+    return _Table(kind, log, sizes)
 
 
 def _check_files(
@@ -169,20 +181,28 @@ def _check_files(
     return found
 
 
-def _check_cursors(place: Place, newest: Mapping[str, int]) -> list[Finding]:
-    """Whoever reads the journal was never further than it reaches."""
-    findings = []
+def _cursors(place: Place) -> dict[str, dict[str, int] | str]:
+    """Consumer of the journal -> how far it is, or what is wrong with its cursor."""
+    found: dict[str, dict[str, int] | str] = {}
     for name in consumers(place):
         try:
-            versions = positions(place, name) or {}
-            ahead = [kind for kind, version in versions.items() if not NOTHING <= version <= newest.get(kind, NOTHING)]
-            problem = f"says that {name} has read of {', '.join(ahead)} what is not there" if ahead else ""
+            found[name] = positions(place, name) or {}
         except StoreError as damaged:
-            problem = str(damaged)
+            found[name] = str(damaged)
+    return found
+
+
+def _check_cursors(cursors: Mapping[str, dict[str, int] | str], newest: Mapping[str, int]) -> list[Finding]:
+    """Nobody has read further than the journal reaches."""
+    findings = []
+    for name, told in cursors.items():
+        problem = told if isinstance(told, str) else ""
+        if not isinstance(told, str):
+            ahead = [kind for kind, version in told.items() if not NOTHING <= version <= newest.get(kind, NOTHING)]
+            problem = f"says that {name} has read of {', '.join(ahead)} what is not there" if ahead else ""
         if problem:
-            affects = f"what {name} has yet to read"
             advice = "put it back from a backup, or let that consumer begin anew"
-            findings.append(Finding(f"{FOLDER}/{name}.json", problem, affects, advice))
+            findings.append(Finding(f"{FOLDER}/{name}.json", problem, f"what {name} has yet to read", advice))
     return findings
 
 
