@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.store.scripted import CUT, HANG, Server, serving
+from twin.app.store_watch import ShippingBeside
 from twin.store import InfluxServer, Outbox, Store, StoreError, open_delta, open_shipped
 from twin.store.dead_letters import DeadLetter, dead_letter_file, dead_letters, remove_dead_letters
 from twin.store.influx_connection import InfluxConnection
@@ -29,7 +30,7 @@ from twin.store.place import LocalPlace
 from twin.store.quota import Quota
 from twin.store.ship_lock import ShippedByOtherError, only_shipper
 from twin.store.ship_status import ShipStatus, ship_status
-from twin.store.shipper import ShipLimits, Shipper, begin_shipping, give_up_backlog, shipping_beside
+from twin.store.shipper import ShipLimits, Shipper, begin_shipping, give_up_backlog
 from twin.store.triage import Patience
 from twin.vocab.blocks import Block
 
@@ -349,7 +350,7 @@ def test_a_hanging_server_does_not_keep_the_program_from_ending(store: Store, ou
     store.write([routes(0)])
     patient = InfluxServer(server.url, "twin", timeout=timedelta(seconds=60))
     begin = time.monotonic()
-    with shipping_beside(Shipper(outbox, InfluxConnection(patient), "twin")):
+    with ShippingBeside(Shipper(outbox, InfluxConnection(patient), "twin")):
         while not server.requests:
             time.sleep(0.01)
     assert time.monotonic() - begin < 3

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from threading import Event, Thread, Timer
+from threading import Event, Timer
 from typing import Protocol
 
 import structlog
@@ -310,22 +310,6 @@ class Shipper:
             write_status(self._outbox, told)
         self._status = told
         self._observe(told)
-
-
-@contextmanager
-def shipping_beside(shipper: Shipper, *, leave_within: float = 1.0) -> Iterator[Shipper]:
-    """Ship in a thread of its own while this lasts; leaving takes so many seconds at most.
-
-    A request under way is then left to itself: what was not acknowledged is sent again by whoever ships next.
-    """
-    stop = Event()
-    thread = Thread(target=shipper.run, args=(stop,), name="shipper", daemon=True)
-    thread.start()
-    try:
-        yield shipper
-    finally:
-        stop.set()
-        thread.join(leave_within)
 
 
 @contextmanager
