@@ -153,7 +153,9 @@ def fresh(question: str, folder: Path, kind: str, *words: str, times: int) -> Fi
 
 
 def _path() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT)}
+    """Fresh processes find byte code, as those of an installed package do."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(RESULT.parent / "bytecode")}
 
 
 def cold() -> bool:
