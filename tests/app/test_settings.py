@@ -166,6 +166,7 @@ def test_the_packaged_samples_hold() -> None:
         ("store: {retention: {raw: 1d}}", "nettwin.yaml:2: store.retention: raw: keep samples for 2d"),
         ("store: {retention: {5m: 30d}}", "nettwin.yaml:2: store.retention: the thinner, the longer"),
         ("store: {retention: {5m: soon}}", "nettwin.yaml:2: store.retention.5m: 'soon' is not a duration"),
+        ("store: {location: 's3:/bucket/p'}", "nettwin.yaml:2: store: location: 's3:/bucket/p' is no folder"),
         ("store: {options: {region: eu}}", "nettwin.yaml:2: store: options: belong to object storage"),
         (
             "store: {location: 's3://b/p', options: {secret_access_key: hush}}",

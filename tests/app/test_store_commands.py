@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,11 @@ def test_a_server_that_is_away_leaves_all_waiting_and_says_so(
     assert json.loads(out)["state"] == "backing off"
     assert json.loads(out)["backlog_rows"] == 3
     assert run("init")[0] == 1
+    words = [sys.executable, "-m", "twin.app.cli", "store", "ship", "--once", "--within", "1s"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "backing off" in ended.stderr
+    assert "Traceback" not in ended.stderr
     code, out, _ = run("ship", "--give-up", "--json")
     assert (code, json.loads(out)) == (0, {"device": 3})
     assert status(run)["remote"]["status"]["backlog_rows"] == 0

@@ -165,3 +165,9 @@ def test_what_can_t_be_done_is_one_line(nettwin: Nettwin, words: list[str], comp
     code, _, err = nettwin(*words)
     assert code == 2
     assert complaint in " ".join(err.split())
+
+
+def test_an_unknown_kind_is_refused_whatever_the_file_is(nettwin: Nettwin) -> None:
+    code, _, err = nettwin("import", str(CASES / "telegraf.lp"), "--kind", "ports")
+    assert code == 2
+    assert "--kind ports: there is no such kind; there are interface" in err

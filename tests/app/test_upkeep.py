@@ -81,6 +81,15 @@ def test_one_process_at_a_time(folder: Path, capsys: pytest.CaptureFixture[str])
     assert "another process" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("folder")
+def test_upkeep_that_is_not_due_is_told_as_null(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["--every", "15m", "--json"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["store", "compact", *words])
+        assert not ended.value.code
+    assert capsys.readouterr().out.splitlines()[-1] == "null"
+
+
 def test_a_failure_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise StoreError("disk full")

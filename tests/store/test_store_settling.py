@@ -84,11 +84,15 @@ def test_a_torn_pointer_to_a_checkpoint_is_moved_aside(tmp_path: Path) -> None:
     assert devices(tmp_path / "s") == ["r0", "r1"]
 
 
-def test_an_entry_damaged_otherwise_is_left_for_verify(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content.replace(b'"add":', b'"add";', 1), lambda _: b"garbage\n", lambda c: b"x" + c[1:40]],
+)
+def test_an_entry_damaged_otherwise_is_left_for_verify(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     """It may have been acknowledged: it is not for us to drop it."""
     write(tmp_path / "s", 0, 1)
     content = entry(tmp_path / "s", 2).read_bytes()
-    entry(tmp_path / "s", 2).write_bytes(content.replace(b'"add":', b'"add";', 1))
+    entry(tmp_path / "s", 2).write_bytes(damage(content))
     with pytest.raises(StoreError, match="poll"):
         devices(tmp_path / "s")
     assert entry(tmp_path / "s", 2).exists()

@@ -29,6 +29,7 @@ REMOTE_NAME = r"^[a-z0-9][a-z0-9-]{0,63}$"
 SECRET_OPTION = re.compile(
     r"access_key|secret|account_key|master_key|token$|password|sas_|service_account_key|customer_key"
 )
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 DEVICE_NAME = r"^[^:\x00-\x1f\x7f-\x9f]+$"
 
 
@@ -155,6 +156,12 @@ class StoreSettings:
     def _server_named(self) -> StoreSettings:
         if self.engine == "influxdb" and self.influxdb is None:
             raise ValueError("engine influxdb needs the section influxdb: url, token, database")
+        return self
+
+    @model_validator(mode="after")
+    def _location_is_one(self) -> StoreSettings:
+        if self.location and not self.in_objects and SCHEME.match(self.location):
+            raise ValueError(f"location: {self.location!r} is no folder; write s3://bucket/prefix for object storage")
         return self
 
     @model_validator(mode="after")

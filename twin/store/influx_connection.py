@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -42,6 +43,7 @@ class InfluxConnection:
             org=server.organisation,
             timeout=int(server.timeout.total_seconds() * 1000),
         )
+        weakref.finalize(self, self._client.close)  # left to the end of Python its __del__ prints a traceback
 
     def write(self, database: str, lines: Sequence[str]) -> Verdict:
         """Send lines of line protocol, times in microseconds, synchronously; what the server makes of them."""

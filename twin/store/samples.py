@@ -80,7 +80,9 @@ def chosen_fields(spec: Kind, fields: Sequence[str] | None) -> tuple[str, ...]:
     if fields is None:
         return tuple(spec.fields)
     if strange := set(fields) - set(spec.fields):
-        raise ValueError(f"kind {spec.name!r} has no field {sorted(strange)}")
+        raise ValueError(
+            f"kind {spec.name!r} has no field {', '.join(sorted(strange))}; it has {', '.join(spec.fields)}"
+        )
     return tuple(name for name in spec.fields if name in fields)
 
 

@@ -63,6 +63,8 @@ def _torn(table: Place) -> tuple[str, ...]:
 def is_cut_off(entry: bytes) -> bool:
     """Whether an entry ends before its time, or never reached the disk; one that is damaged otherwise is not."""
     text = entry.rstrip(b"\n")
+    if text[:1] not in {b"", b"{", b"\0"}:
+        return False
     last = text.rpartition(b"\n")[2].decode(errors="replace")
     try:
         json.loads(last)

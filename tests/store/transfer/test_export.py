@@ -157,7 +157,8 @@ CASES = [
     (ExportPlan(("interface",), "parquet"), "taken.parquet", "is there already"),
     (ExportPlan(("interface",), "csv"), "full", "holds something else"),
     (ExportPlan(("colour",), "csv"), "t.csv", "unknown kind 'colour'"),
-    (ExportPlan(("interface",), "csv", fields=("colour",)), "t.csv", "has no field"),
+    (ExportPlan(("interface",), "csv", fields=("colour",)), "t.csv", "no field colour; it has in_octets, "),
+    (ExportPlan(("interface",), "csv", start=PRESENT, end=PRESENT), "t.csv", "nothing lies between"),
     (ExportPlan(("interface",), "csv", devices=("r9",)), "t.csv", "holds nothing of interface"),
     (ExportPlan(("bgp_peer",), "csv"), "t.csv", "holds nothing of bgp_peer"),
     (ExportPlan(("interface",), "csv", devices=("r9",)), "new", "holds nothing of interface"),
@@ -182,7 +183,7 @@ def test_what_can_t_be_exported_is_told(
 def test_another_export_never_goes_on_in_its_place(store: Store, tmp_path: Path) -> None:
     plan = ExportPlan(("interface",), "csv")
     exported(store, plan, tmp_path / "out", folder=True)
-    with pytest.raises(UsageError, match="is there already, and whole"):
+    with pytest.raises(UsageError, match="is there already, whole, up to 2026-11-25 12:00:00 UTC: export what is new"):
         exported(store, plan, tmp_path / "out", folder=True)
     with pytest.raises(UsageError, match="another export was begun there"):
         exported(store, ExportPlan(("interface",), "csv", devices=("r1",)), tmp_path / "out", folder=True)

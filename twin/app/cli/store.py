@@ -134,18 +134,17 @@ def compact(
     from twin.app.wiring import data_of, local_store_of
     from twin.store import StoreError
 
-    chosen = settings_of(settings)
+    chosen, pause = settings_of(settings), parse_duration(every) if every else None
     with local_store_of(chosen) as store, progress("looking after the store") as steps:
-        upkept = look_after(store, data_of(chosen), parse_duration(every) if every else None, steps)
+        upkept = look_after(store, data_of(chosen), pause, steps)
         if upkept is None and every:
             steps.finish("nothing to do yet")
-            return
-        if upkept is None:
+        elif upkept is None:
             raise StoreError("another process looks after this store just now")
     show = screen()
     if as_json:
         show.json(to_json(upkept))
-    else:
+    elif upkept:
         show.out.print(f"{_did(upkept)}, in {upkept.seconds:.1f} s")
 
 

@@ -15,7 +15,7 @@ import typer
 from twin.app.cli.common import JsonOption, Screen, SettingsOption, Terminable, progress, screen, settings_of
 from twin.app.render import clock, to_json
 from twin.app.settings import Settings
-from twin.vocab.errors import NettwinError
+from twin.vocab.errors import NettwinError, UsageError
 from twin.vocab.time import now, parse_at
 
 if TYPE_CHECKING:
@@ -166,7 +166,10 @@ def _plan(
 ) -> ImportPlan:
     from twin.app.transferring import mapping_of, marks_of, names_by_address
     from twin.store.transfer import ImportPlan
+    from twin.vocab.schema import KINDS
 
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"--kind {kind}: there is no such kind; there are {', '.join(KINDS)}")
     return ImportPlan(
         marks_of(settings),
         FORMATS.get(form),

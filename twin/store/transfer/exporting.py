@@ -64,9 +64,14 @@ def export(store: Store, plan: ExportPlan, output: Output, present: datetime, te
     """
     names = {kind: _fields(plan, kind) for kind in plan.kinds}
     end = min(plan.end or present, present)
+    if plan.start and plan.start >= end:
+        raise UsageError(f"nothing lies between: {plan.start.isoformat()} is not before {end.isoformat()}")
     done = output.begin(Manifest(plan, end, _spans(store, plan, end)))
     if done.finished:
-        raise UsageError("this export is there already, and whole")
+        raise UsageError(
+            f"this export is there already, whole, up to {done.end:%Y-%m-%d %H:%M:%S} UTC: export what is new since by "
+            "--from, elsewhere"
+        )
     before, days = done.units, _days(done)
     series = {kind: _series_of_devices(store, plan, kind) for kind in {kind for kind, _ in days[before:]}}
     for i, (kind, day) in enumerate(days[before:], before):
