@@ -93,8 +93,9 @@ def test_an_entry_damaged_otherwise_is_left_for_verify(tmp_path: Path, damage: C
     write(tmp_path / "s", 0, 1)
     content = entry(tmp_path / "s", 2).read_bytes()
     entry(tmp_path / "s", 2).write_bytes(damage(content))
-    with pytest.raises(StoreError, match="poll"):
+    with pytest.raises(StoreError, match=r"poll: .*; if files are damaged, nettwin store verify names them") as told:
         devices(tmp_path / "s")
+    assert "0: " not in str(told.value), "where in the engine's code it was"
     assert entry(tmp_path / "s", 2).exists()
 
 

@@ -22,7 +22,18 @@ from twin.store.folder import open_folder
 from twin.store.latest import EVERY, Latest
 from twin.store.newest import Newest, answer, nothing, series
 from twin.store.place import Place
-from twin.store.protocols import Batch, Health, Maintained, Match, Progress, Stop, StoreError, StoreFullError, When
+from twin.store.protocols import (
+    Batch,
+    Health,
+    KindHealth,
+    Maintained,
+    Match,
+    Progress,
+    Stop,
+    StoreError,
+    StoreFullError,
+    When,
+)
 from twin.store.samples import accepted, cell_length, choices, chosen_fields, filled, last_per_cell, micros, spec_of
 from twin.vocab.blocks import Block
 from twin.vocab.schema import KINDS
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
     from twin.store.delta_table import KindTable
 
 Choices = Mapping[str, Sequence[str]]
+_DAMAGE = "; if files are damaged, nettwin store verify names them"
 
 
 class DeltaStore:
@@ -83,7 +95,7 @@ class DeltaStore:
     ) -> Block:
         spec, names = spec_of(kind), chosen_fields(spec_of(kind), fields)
         wanted, known = choices(spec, keys), None if as_of is None else micros(as_of)
-        with self._engine(kind):
+        with self._engine(kind, _DAMAGE):
             newest = self._newest(kind) if known is None else self._newest_then(kind, wanted, known)
             found = answer(newest, wanted, names)
             documents = [name for name in names if spec.fields[name].document and found.fields[name].valid.any()]
@@ -147,7 +159,7 @@ class DeltaStore:
         wanted, since, until = choices(spec, keys), micros(start), micros(end)
         known = None if as_of is None else micros(as_of)
         length = None if step is None else cell_length(step)
-        with self._engine(kind):
+        with self._engine(kind, _DAMAGE):
             block = self._rows(kind, wanted, (since, until, known), names)
         return block if length is None else last_per_cell(block, since, length)
 
@@ -177,7 +189,7 @@ class DeltaStore:
     def series(self, kind: str, **match: str | Collection[str]) -> list[dict[str, str]]:
         spec = spec_of(kind)
         wanted = choices(spec, match)
-        with self._engine(kind):
+        with self._engine(kind, _DAMAGE):
             return series(self._newest(kind), wanted)
 
     def maintain(self, now: datetime, *, progress: Progress | None = None, stop: Stop | None = None) -> Maintained:
@@ -206,10 +218,14 @@ class DeltaStore:
     def health(self) -> Health:
         import deltalake
 
-        with self._lock, self._engine("all"):
-            tables = [table for kind in KINDS if (table := self._table(kind))]
-            kinds = tuple(found for table in tables if (found := table.health()))
+        with self._lock:
+            kinds = tuple(found for kind in KINDS if (found := self._health_of(kind)))
         return Health("delta", self._place.address, deltalake.__version__, kinds)
+
+    def _health_of(self, kind: str) -> KindHealth | None:
+        with self._engine(kind, _DAMAGE):
+            table = self._table(kind)
+            return table.health() if table else None
 
     def close(self) -> None:
         self._tables.clear()

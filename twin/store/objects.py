@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from twin.store.engine import said
 from twin.store.place import Entry
 from twin.store.protocols import StoreError
 from twin.vocab.errors import UsageError
@@ -145,7 +146,7 @@ class ObjectPlace:
         return None
 
     def reason(self, problem: BaseException) -> str:
-        text = " ".join(_TERMINAL.sub(" ", str(problem).partition(_DEBUG)[0]).split())
+        text = " ".join(_TERMINAL.sub(" ", said(problem).partition(_DEBUG)[0]).split())
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text

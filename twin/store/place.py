@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+from twin.store.engine import said
+
 _PIECE = 1 << 20
 _TERMINAL = re.compile(r"\x1b\[[0-9;]*m|↳")
 
@@ -188,7 +190,7 @@ class LocalPlace:
         return shutil.disk_usage(self._folder).free
 
     def reason(self, problem: BaseException) -> str:
-        return " ".join(_TERMINAL.sub(" ", str(problem)).split())
+        return " ".join(_TERMINAL.sub(" ", said(problem)).split())
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:
