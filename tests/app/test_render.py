@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from twin.app.cli.common import screen
-from twin.app.render import bits, findings_table, percent, shown
+from twin.app.render import age, bits, findings_table, percent, shown
 from twin.vocab.snapshot import Finding
 
 
@@ -47,3 +47,10 @@ def test_findings_that_say_the_same_are_one_line() -> None:
     console = Console(record=True, width=200)
     console.print(findings_table([Finding("note", f"r{i}", "BGP", "not modelled") for i in range(9)]))
     assert console.export_text().count("not modelled") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(59, "59 s"), (90, "1.5 min"), (86400 * 35, "35 d"), (86400 * 1830, "1,830 d")]
+)
+def test_a_length_of_time_is_told_in_its_unit(seconds: float, told: str) -> None:
+    assert age(seconds) == told

@@ -59,7 +59,8 @@ def clock(when: datetime, zone: tzinfo) -> str:
 def age(seconds: float) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
+            count = seconds / size
+            return f"{count:.3g} {unit}" if count < 999 else f"{count:,.0f} {unit}"  # no 1.83e+03
     return f"{seconds:.0f} s"
 
 

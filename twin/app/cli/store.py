@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twin.app.cli.common import JsonOption, Screen, SettingsOption, progress, screen, settings_of
+from twin.app.cli.common import JsonOption, Screen, SettingsOption, Terminable, progress, screen, settings_of
 from twin.app.render import age, clock, size, table, to_json
 from twin.vocab.errors import EXIT_ERROR
 from twin.vocab.time import now, parse_duration
@@ -135,7 +135,7 @@ def compact(
     from twin.store import StoreError
 
     chosen, pause = settings_of(settings), parse_duration(every) if every else None
-    with local_store_of(chosen) as store, progress("looking after the store") as steps:
+    with Terminable(), local_store_of(chosen) as store, progress("looking after the store") as steps:
         upkept = look_after(store, data_of(chosen), pause, steps)
         if upkept is None and every:
             steps.finish("nothing to do yet")

@@ -114,6 +114,8 @@ def _give_up(outbox: Outbox, kinds: list[str] | None, *, as_json: bool) -> None:
 
 
 def _once(shipper: Shipper, within: str | None, *, as_json: bool) -> None:
+    from twin.store import StoreError
+
     ending = threading.Event()
     seconds = parse_duration(within).total_seconds() if within else None
     with Stop() as stop, progress("shipping") as steps:
@@ -124,11 +126,11 @@ def _once(shipper: Shipper, within: str | None, *, as_json: bool) -> None:
         finally:
             ending.set()
             waits.join()
+        if as_json:
+            screen().json(to_json(status))
+        if status.reason or status.backlog_rows:
+            raise StoreError(f"not all was sent: {_told(status)}")
         steps.finish(_told(status))
-    if as_json:
-        screen().json(to_json(status))
-    if status.reason or status.backlog_rows:
-        raise typer.Exit(EXIT_ERROR)
 
 
 def _watch(shipper: Shipper, steps: Steps, stop: Stop, ending: threading.Event) -> None:
