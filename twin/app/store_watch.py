@@ -171,7 +171,7 @@ class ShippingBeside:
 
 
 class Repeated:
-    """Does ``work`` every so many seconds in a thread while inside, and once more on leaving."""
+    """Does ``work`` at once, then every so many seconds in a thread while inside, and once more on leaving."""
 
     def __init__(self, work: Callable[[], None], every: float) -> None:
         self._work, self._every = work, every
@@ -187,6 +187,7 @@ class Repeated:
         self._thread.join()
 
     def _run(self) -> None:
+        self._work()
         while not self._ending.wait(self._every):
             self._work()
         self._work()

@@ -166,7 +166,7 @@ def _for_ever(
             report=tally.report,
             tell=tally.trouble,
         )
-        _beside(stack, chosen, inventory, store, collector, tally, every=interval * full_every)
+        _beside(stack, chosen, inventory, store, collector, tally, every=interval * full_every, tell=timing.hand_on)
         tally.note(f"watching {len(inventory)} devices every {interval:g} s; Ctrl-C ends")
         _watch(stack, chosen, inventory, store, poller, collector, tally, timing)
     if tally.failed:
@@ -190,9 +190,10 @@ def _beside(
     tally: Tally,
     *,
     every: float,
+    tell: float,
 ) -> None:
-    """What runs beside the polling: answers for Prometheus, configuration text from a folder, the store's upkeep,
-    shipping, and looking at the store."""
+    """What runs beside the polling: answers for Prometheus, configuration text from a folder (read ``every`` so many
+    seconds), the store's upkeep, shipping, and looking at the store and telling of itself (each ``tell`` seconds)."""
     from twin.app.collector_status import served
     from twin.app.folderconfigs import Background
     from twin.app.store_watch import LITTLE_DISK, Repeated, ShippingBeside, StoreWatch
@@ -215,7 +216,7 @@ def _beside(
         little=max(LITTLE_DISK, 2 * chosen.file.store.spare_disk),
     )
     collector.surroundings = lambda: watch.figures
-    stack.enter_context(Repeated(_told_of_itself(chosen, watch, collector, tally), HAND_ON_S))
+    stack.enter_context(Repeated(_told_of_itself(chosen, watch, collector, tally), tell))
 
 
 def _told_of_itself(chosen: Settings, watch: StoreWatch, collector: Collector, tally: Tally) -> Callable[[], None]:
