@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from tests.store.scripted import CUT, HANG, Server, serving
 from twin.app.store_watch import ShippingBeside
 from twin.store import InfluxServer, Outbox, Store, StoreError, open_delta, open_shipped
-from twin.store.dead_letters import DeadLetter, dead_letter_file, dead_letters, remove_dead_letters
+from twin.store.dead_letters import DeadLetter, DeadLetterBox, dead_letter_file, dead_letters, remove_dead_letters
 from twin.store.influx_connection import InfluxConnection
 from twin.store.journal import newest_versions
 from twin.store.place import LocalPlace
@@ -248,6 +249,21 @@ def test_full_dead_letters_hold_everything(store: Store, outbox: Outbox, server:
     remove_dead_letters(outbox, list(dead_letters(outbox)))
     assert ships.ship().dead == 2
     assert [letter.line for letter in dead_letters(outbox)] == [line(3)]
+
+
+def test_dead_letters_cut_off_by_a_full_disk_leave_nothing(outbox: Outbox) -> None:
+    before, after = (DeadLetter("there", KIND, i, line(i), "no", "") for i in range(2))
+    box = DeadLetterBox(outbox, {}, 10_000)
+    box.put([before])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (box.size + 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            box.put([after])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    box.put([after])
+    assert list(dead_letters(outbox)) == [before, after]
 
 
 def test_a_crash_before_the_cursor_moved_leaves_no_doubles(

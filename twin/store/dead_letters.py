@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -109,13 +109,24 @@ class DeadLetterBox:
         """
         fresh = [letter for letter in letters if _identity(letter) not in self._there]
         if fresh:
-            with _changing(self._outbox), self._file.open("a", encoding="utf-8") as file:
-                file.write("".join(map(_text, fresh)))
-                file.flush()
-                os.fsync(file.fileno())
+            with _changing(self._outbox):
+                self._append("".join(map(_text, fresh)).encode())
             sync([self._file.parent])
             self._there |= set(map(_identity, fresh))
         return len(fresh)
+
+    def _append(self, content: bytes) -> None:
+        """All of it or nothing, also where the disk is full."""
+        before = self.size
+        try:
+            with self._file.open("ab") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(FileNotFoundError):
+                os.truncate(self._file, before)
+            raise
 
     def settled(self, kind: str, version: int) -> None:
         """The cursor has passed this version: nothing of it comes again."""
