@@ -128,6 +128,41 @@ def test_a_journal_that_no_longer_reaches_back_says_so(store: Store, place: Plac
         Journal(place).backlog({KIND: 0})
 
 
+def test_a_version_that_comes_while_it_is_looked_for_is_not_missed(
+    store: Store, place: Place, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checkpoint, too."""
+    store.write([routes(0)])
+    newest = newest_versions(place)[KIND]
+    read = LocalPlace.read
+
+    def meanwhile(self: LocalPlace, name: str) -> bytes:
+        if self.address.endswith(KIND) and name.endswith("_last_checkpoint") and not entry(path, newest + 1).exists():
+            store.write([routes(1)])
+            return json.dumps({"version": newest + 1}).encode()
+        return read(self, name)
+
+    monkeypatch.setattr(LocalPlace, "read", meanwhile)
+    assert Journal(place).news({KIND: newest}) == []
+    assert Journal(place).news({KIND: newest}) == [KIND]
+
+
+def test_a_panic_of_the_engine_is_an_error_like_others(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write([routes(0)])
+
+    def panics(*_: object, **__: object) -> None:
+        raise pl.exceptions.PanicException("out of luck")
+
+    journal = Journal(place)
+    with monkeypatch.context() as broken:
+        broken.setattr("deltalake.DeltaTable.load_cdf", panics)
+        with pytest.raises(StoreError, match="out of luck"):
+            list(journal.appended(KIND, -1))
+    assert sum(len(portion.rows) for portion in journal.appended(KIND, -1)) == 1
+
+
 def test_a_cursor_ahead_of_the_table_is_found(store: Store, place: Place) -> None:
     store.write([routes(0)])
     with pytest.raises(StoreError, match="an older copy"):

@@ -15,6 +15,7 @@ from tests.store.killing import END, T0, a_round
 from tests.store.small_disk import SmallDisk, small_disk
 from twin.store import Batch, Store, StoreError, StoreFullError, open_delta
 from twin.store.delta_table import KindTable
+from twin.store.latest import EVERY
 
 MEGABYTE = 1_000_000
 
@@ -82,3 +83,16 @@ def test_a_panic_of_the_engine_is_an_error_and_the_store_goes_on(
                 store.write(a_round(1), Batch("w", 1))
         store.write(a_round(1), Batch("w", 1))
         assert polls(store) == [0, 1]
+
+
+def test_newest_values_that_can_not_be_left_for_others_do_not_undo_a_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def panic(*_: object) -> None:
+        raise pl.exceptions.PanicException("called `Option::unwrap()` on a `None` value")
+
+    monkeypatch.setattr("twin.store.latest.Latest.keep", panic)
+    with open_delta(tmp_path / "s") as store:
+        for number in range(EVERY):
+            store.write(a_round(number), Batch("w", number))
+        assert polls(store) == list(range(EVERY))

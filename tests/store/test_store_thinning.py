@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -202,3 +203,20 @@ def test_what_comes_for_hours_whose_raw_rows_are_gone_fills_holes_only(tmp_path:
         assert kept(store) == {START: (100.0, 3540.0)}
         assert len(kept(store, "5m")) == 12
         assert kept(store, device="r2") == {hours(1): (10.0, 300.0)}
+
+
+def test_what_was_looked_at_is_on_disk_before_the_job_says_so(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a version lost in a power cut could be written anew, for other hours, and never be thinned."""
+    sampled(store, 1, 2)
+    synced, sync = list[str](), os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    thin(store, tmp_path, hours(0.5))
+    (state,) = [i for i, name in enumerate(synced) if name.startswith(".interface.json")]
+    assert {f"{DeltaTable(tmp_path / 's' / 'interface').version():020d}.json", "_delta_log"} <= set(synced[:state])

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from twin.store import open_delta
 from twin.store.compaction import _sorted_parts, merge
-from twin.store.delta_log import open_table
+from twin.store.delta_log import checkpoint, open_table
 from twin.store.latest import Latest
 from twin.store.place import LocalPlace
 from twin.store.reading import live_files
@@ -180,6 +180,21 @@ def test_the_log_is_kept_short_as_far_as_nobody_needs_it(tmp_path: Path, monkeyp
         store.write([Block.from_rows(KIND, [{"device": "r01", "interface": "x", "in_bps": 1.0}], at=T0)])
         assert len(store.latest(KIND)) == 201
     assert verify(LocalPlace(path)).whole
+
+
+def test_entries_are_on_disk_before_a_checkpoint_repeats_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a power cut could take one from the journal whose rows the table holds."""
+    place, synced, sync = interfaces(tmp_path / "s", 3), list[str](), os.fsync
+    table = open_table(place)
+
+    def noted(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    checkpoint(table, place)
+    entry, parquet = (f"{table.version():020d}.{ending}" for ending in ("json", "checkpoint.parquet"))
+    assert synced.index(entry) < synced.index(parquet)
 
 
 def age_log(path: Path) -> None:

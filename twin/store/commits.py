@@ -12,6 +12,7 @@ from twin.store.place import Place
 from twin.store.replay import LogError, data_file, parse_entry
 
 LOG = "_delta_log"
+LAST_CHECKPOINT = f"{LOG}/_last_checkpoint"
 _DATE = "date"
 
 
@@ -42,6 +43,10 @@ class Commit:
 
 def entry_name(version: int) -> str:
     return f"{LOG}/{version:020d}.json"
+
+
+def checkpoint_name(version: int) -> str:
+    return f"{LOG}/{version:020d}.checkpoint.parquet"
 
 
 def has_table(place: Place) -> bool:

@@ -1,4 +1,4 @@
-"""Durable cursors: how far each consumer (a remote's shipper, the thinner) has read each kind's journal.
+"""Durable cursors: how far each consumer (a remote's shipper) has read each kind's journal.
 
 One small JSON file a consumer in the store's folder ``consumers``, replaced as a whole; on disk when a change returns.
 A cursor only moves forward. What lies after the slowest cursor is kept by the store's upkeep (``held``).

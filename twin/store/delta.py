@@ -17,7 +17,7 @@ import numpy as np
 
 from twin.store.commits import has_table
 from twin.store.cursors import held
-from twin.store.engine import engine_errors, is_engine_error
+from twin.store.engine import is_engine_error
 from twin.store.folder import open_folder
 from twin.store.latest import EVERY, Latest
 from twin.store.newest import Newest, answer, nothing, series
@@ -129,7 +129,9 @@ class DeltaStore:
         try:
             with self._following:
                 Latest(self._place.below(kind), kind).keep()
-        except engine_errors() as problem:
+        except BaseException as problem:
+            if not is_engine_error(problem):
+                raise
             _warn("the newest values could not be left for fresh processes", kind, self._place.reason(problem))
 
     def _with_documents(

@@ -17,14 +17,13 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
-from twin.store.commits import LOG, entry_name
+from twin.store.commits import LAST_CHECKPOINT, LOG, checkpoint_name, entry_name
 from twin.store.parquet import DataFile
 from twin.store.place import Place
 from twin.store.replay import SEAL, Action, seal
 from twin.store.settling import UNSYNCED_AT_MOST, settle
 
 DAY = "date"
-LAST_CHECKPOINT = f"{LOG}/_last_checkpoint"
 CHECKSUM = "sha256"
 """Under ``tags`` in ``_last_checkpoint``: the hash of the checkpoint that it names."""
 _MAX_RETRIES = 100
@@ -108,10 +107,14 @@ def _seal(added: Sequence[AddAction], removed: Sequence[RemoveAction], marks: Se
 
 
 def checkpoint(table: DeltaTable, place: Place) -> None:
-    """Write down the table as it is, so that entries before may go. On return it is on disk, and its hash beside it."""
+    """Write down the table as it is, so that entries before may go. On return it is on disk, and its hash beside it.
+
+    The entries that it repeats are on disk before: else it could tell of one that a power cut took from the journal.
+    """
+    sync_entries(place, max(0, table.version() - UNSYNCED_AT_MOST), table.version())
     table.create_checkpoint()
     told = json.loads(place.read(LAST_CHECKPOINT))
-    name = f"{LOG}/{told['version']:020d}.checkpoint.parquet"
+    name = checkpoint_name(told["version"])
     place.settle([name, LOG])
     told["tags"] = {CHECKSUM: sha256(place.read(name)).hexdigest()}
     place.replace(LAST_CHECKPOINT, json.dumps(told).encode())

@@ -1,4 +1,4 @@
-"""One kind's Delta table: append, which files to read, newest rows, upkeep. Delta's words stay here."""
+"""One kind's Delta table: append, and which files to read."""
 
 from __future__ import annotations
 
@@ -89,8 +89,9 @@ class KindTable:
             pl.col(self._keys).cast(pl.String), pl.lit(self._last_written).cast(AT).alias(WRITTEN)
         )
         added = [write_file(self._place, day, rows, self._keys) for day, rows in _by_span(columns, self._kind)]
+        before = self.version()
         self._commit(added, batch)
-        self._seen = self.version()
+        self._seen = min(self.version(), before + 1)  # what others wrote meanwhile is looked at before the next
 
     def _commit(self, added: Sequence[DataFile], batch: Batch | None) -> None:
         """Once more if another writer changed the table itself, or wrote an older batch of the same name, meanwhile.

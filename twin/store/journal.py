@@ -16,11 +16,12 @@ from urllib.parse import unquote
 
 import polars as pl
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
-from twin.store.commits import LOG, entry_name
+from twin.store.commits import LAST_CHECKPOINT, entry_name
 from twin.store.cursors import NOTHING, held
 from twin.store.delta_log import open_table, sync_entries
+from twin.store.engine import is_engine_error
 from twin.store.frames import frame_schema
 from twin.store.place import Place
 from twin.store.protocols import StoreError
@@ -78,7 +79,9 @@ def newest_versions(store: Place) -> dict[str, int]:
             found[kind] = open_table(store.below(kind)).version()
         except TableNotFoundError:
             continue
-        except (DeltaError, OSError) as problem:
+        except BaseException as problem:
+            if not is_engine_error(problem):
+                raise
             raise StoreError(f"journal {store.address}, {kind}: {store.reason(problem)}") from problem
     return found
 
@@ -180,7 +183,10 @@ class Journal:
                 for part in rows.iter_slices(self._rows_at_once):
                     yield Portion(kind, part, None)
             yield Portion(kind, _no_rows(kind), last)
-        except (DeltaError, pl.exceptions.PolarsError, OSError) as problem:
+        except BaseException as problem:
+            if not is_engine_error(problem):
+                raise
+            self._tables.pop(kind, None)  # what a panic left of the handle is not to be trusted
             reason = self._store.reason(problem)
             where = f"journal {self._store.address}, {kind}, versions {first} to {last}"
             raise StoreError(f"{where}: {reason}") from problem
@@ -285,10 +291,10 @@ def _check_complete(table: Place, after: int) -> None:
     Entries are only ever deleted behind a checkpoint.
     """
     try:
-        checkpoint = int(json.loads(table.read(f"{LOG}/_last_checkpoint"))["version"])
+        checkpoint = int(json.loads(table.read(LAST_CHECKPOINT))["version"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         checkpoint = NOTHING
-    if checkpoint > after:
+    if checkpoint > after and _entry(table, after + 1) is None:  # it may have come since it was looked for
         raise StoreError(f"journal {table.address}: what came after version {after} is no longer there")
     if after > checkpoint and _entry(table, after) is None:
         raise StoreError(f"journal {table.address}: was read up to version {after}, which is not there: an older copy?")

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import structlog
 
-from twin.store.commits import LOG
+from twin.store.commits import LAST_CHECKPOINT, LOG
 from twin.store.place import Place
 from twin.store.replay import LogError, parse_entry, seals
 
@@ -21,7 +21,6 @@ LOCK = f"{LOG}/.settling"
 UNSYNCED_AT_MOST = 20
 """So many commits of other writers may lie unsynced below one that is being made."""
 TORN = ".torn"
-_LAST_CHECKPOINT = f"{LOG}/_last_checkpoint"
 _PARQUET_MARK = b"PAR1"
 
 _log = structlog.get_logger(__name__)
@@ -55,7 +54,7 @@ def _torn(table: Place) -> tuple[str, ...]:
     behind = max((n.partition(".")[0] for n in checkpoints if n not in torn), default="")
     entries = [n for n in names if n.endswith(".json") and n.partition(".")[0] > behind][:UNSYNCED_AT_MOST]
     lowest = max((i for i, name in enumerate(entries, 1) if is_cut_off(table.read(name))), default=0)
-    pointer = [_LAST_CHECKPOINT] if _LAST_CHECKPOINT in names else []
+    pointer = [LAST_CHECKPOINT] if LAST_CHECKPOINT in names else []
     broken_pointer = [n for n in pointer if torn or not _is_object(table.read(n))]
     return (*broken_pointer, *torn, *entries[:lowest])
 

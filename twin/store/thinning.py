@@ -20,11 +20,13 @@ import numpy as np
 import polars as pl
 
 from twin.store.commits import LOG, entry_name
+from twin.store.delta_log import sync_entries
 from twin.store.frames import to_frame
 from twin.store.place import Place
 from twin.store.protocols import Batch, Store, StoreError
 from twin.store.replay import LogError, data_file, parse_entry
 from twin.store.sealed import from_sealed, to_sealed
+from twin.store.settling import UNSYNCED_AT_MOST
 from twin.store.tiers import Raw, thinned
 from twin.vocab.blocks import Block, concat
 from twin.vocab.sampling import CLOCKS, LONGEST_GAP_S, some_devices
@@ -115,6 +117,8 @@ class Thinning:
         run = _Run(hours, self._edges(kind, len(hours))) if hours else None
         planned = replace(state, version=head, waiting=tuple(sorted(touched - due)), run=run)
         if planned != state:
+            if head > state.version:  # a version that a power cut takes would be written anew, and count as done
+                sync_entries(self._place.below(kind), max(0, head - UNSYNCED_AT_MOST), head)
             _write(self._place, kind, planned)
 
     def _is_over(self, hour: int, now: datetime) -> bool:

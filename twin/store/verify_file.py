@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from twin.store.engine import is_engine_error
 from twin.store.place import Place
 from twin.store.replay import DataFile
 from twin.vocab.schema import KINDS
@@ -77,7 +78,7 @@ def _read(place: Place, name: str, kind: str, file: DataFile, *, in_full: bool) 
     except (pl.exceptions.PolarsError, OSError, ValueError) as problem:
         return 0, [f"can't be read: {' '.join(str(problem).split())[:200]}"]
     except BaseException as problem:
-        if type(problem).__name__ != "PanicException":
+        if not is_engine_error(problem):
             raise
         return 0, ["can't be read: the reader gave up on it"]
     return rows, problems

@@ -12,8 +12,9 @@ from typing import Any
 
 import polars as pl
 
-from twin.store.commits import LOG
-from twin.store.delta_log import CHECKSUM, LAST_CHECKPOINT
+from twin.store.commits import LAST_CHECKPOINT, LOG, checkpoint_name, entry_name
+from twin.store.delta_log import CHECKSUM
+from twin.store.engine import is_engine_error
 from twin.store.folder import TABLE_PROPERTIES
 from twin.store.place import Place
 from twin.store.replay import (
@@ -85,7 +86,11 @@ class _Log:
         self._names = frozenset(names)
         self._last = self._read_pointer() if LAST_CHECKPOINT in names else {}
         self._sizes: dict[int, tuple[int, int]] = {}
-        known = {_entry(v) for v in self._versions} | {_checkpoint(v) for v in self._checkpoints} | {LAST_CHECKPOINT}
+        known = (
+            {entry_name(v) for v in self._versions}
+            | {checkpoint_name(v) for v in self._checkpoints}
+            | {LAST_CHECKPOINT}
+        )
         self.other = tuple(sorted(set(names) - known))
         self.problems: list[LogProblem] = []
         self.named: dict[str, DataFile] = {}
@@ -137,7 +142,7 @@ class _Log:
         for version in (v for v in self._checkpoints if v >= first - 1):
             if (told := self._told(version)) is not None:
                 return told
-        self._wrong(_entry(first - 1), "is not there, nor a checkpoint in its place")
+        self._wrong(entry_name(first - 1), "is not there, nor a checkpoint in its place")
         self.whole = False
         return TableState(version=first - 1)
 
@@ -148,7 +153,7 @@ class _Log:
         state, wrong = replayed(state, entries)
         missing = len(entries) < len(found)
         if self.whole and not missing:
-            self.problems += [LogProblem(_entry(w.version), w.problem) for w in wrong]
+            self.problems += [LogProblem(entry_name(w.version), w.problem) for w in wrong]
         return state, missing
 
     def _compared(self, state: TableState, version: int) -> TableState:
@@ -160,11 +165,11 @@ class _Log:
             return told
         if wrong := differences(told, state):
             more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-            self._wrong(_checkpoint(version), "; ".join(wrong[:_SHOWN]) + more)
+            self._wrong(checkpoint_name(version), "; ".join(wrong[:_SHOWN]) + more)
         return state
 
     def _actions(self, version: int) -> list[Action] | None:
-        name = _entry(version)
+        name = entry_name(version)
         try:
             actions = parse_entry(self._place.read(f"{self._kind}/{name}"))
             added = [data_file(values) for what, values in actions if what == "add"]
@@ -180,7 +185,7 @@ class _Log:
 
     def _told(self, version: int) -> TableState | None:
         """What a checkpoint tells; None where it can't be trusted."""
-        name = _checkpoint(version)
+        name = checkpoint_name(version)
         content = self._place.read(f"{self._kind}/{name}")
         if version == self._last.get("version") and _checksum(self._last) not in {None, sha256(content).hexdigest()}:
             self._wrong(name, f"does not match its hash in {LAST_CHECKPOINT}")
@@ -241,18 +246,10 @@ def _rows(content: bytes) -> list[dict[str, Any]]:
     except (pl.exceptions.PolarsError, OSError, ValueError) as problem:
         raise LogError(f"can't be read: {' '.join(str(problem).split())[:200]}") from problem
     except BaseException as problem:
-        if type(problem).__name__ != "PanicException":
+        if not is_engine_error(problem):
             raise
         raise LogError("can't be read: the reader gave up on it") from problem
 
 
 def _numbers(names: Sequence[str], shape: re.Pattern[str]) -> Iterator[int]:
     return (int(found[1]) for name in names if (found := shape.fullmatch(name)))
-
-
-def _entry(version: int) -> str:
-    return f"{LOG}/{version:020d}.json"
-
-
-def _checkpoint(version: int) -> str:
-    return f"{LOG}/{version:020d}.checkpoint.parquet"
