@@ -336,3 +336,16 @@ def test_what_goes_on_meanwhile_is_no_damage(path: Path, monkeypatch: pytest.Mon
         finally:
             over.set()
         busy.result()
+
+
+def test_what_was_moved_aside_as_torn_is_told(tmp_path: Path) -> None:
+    with open_delta(tmp_path / "s") as store:
+        store.write([a_round(0)])
+        store.write([a_round(1)])
+    last = tmp_path / "s/poll/_delta_log/00000000000000000002.json"
+    last.write_bytes(last.read_bytes()[:40])
+    with open_delta(tmp_path / "s") as store:
+        store.latest("poll")
+    told = {note.file.rpartition("/")[2]: note.problem for note in found(tmp_path / "s").notes}
+    assert "was torn when the store was opened" in told[f"{last.name}.torn"]
+    assert ".settling" not in told

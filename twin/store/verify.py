@@ -22,6 +22,7 @@ from twin.store.place import Entry, Place
 from twin.store.protocols import StoreError
 from twin.store.replay import DataFile
 from twin.store.sealed import from_sealed
+from twin.store.settling import LOCK, TORN
 from twin.store.thinning import name_of
 from twin.store.verify_file import FileCheck, check_file
 from twin.store.verify_log import LogCheck, check_log
@@ -288,5 +289,14 @@ def _notes(tables: Sequence[_Table]) -> list[Finding]:
     for table in tables:
         unnamed = "no entry of the log names it", "", "the next upkeep deletes it"
         notes += [Finding(f"{table.kind}/{path}", *unnamed) for path in _unnamed(table)]
-        notes += [Finding(f"{table.kind}/{name}", "is no part of the log") for name in table.log.other]
+        notes += [_beside_log(table.kind, name) for name in table.log.other if name != LOCK]
     return notes
+
+
+def _beside_log(kind: str, name: str) -> Finding:
+    if name.endswith(TORN):
+        problem = "was torn when the store was opened (a power cut?), and is no part of the log any more"
+        return Finding(
+            f"{kind}/{name}", problem, "", "what a power cut tears was never acknowledged; keep it otherwise"
+        )
+    return Finding(f"{kind}/{name}", "is no part of the log")
