@@ -251,6 +251,21 @@ def test_full_dead_letters_hold_everything(store: Store, outbox: Outbox, server:
     assert [letter.line for letter in dead_letters(outbox)] == [line(3)]
 
 
+def test_a_fault_is_told_and_does_not_end_the_shipping(
+    store: Store, outbox: Outbox, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(_: Block) -> list[str]:
+        raise RuntimeError("of all things")
+
+    ships = shipper(outbox, server)
+    store.write([routes(0)])
+    with running(ships):
+        with monkeypatch.context() as broken:
+            broken.setattr("twin.store.shipper.to_lines", faulty)
+            assert "of all things" in await_state(ships, "holding").reason
+        assert await_state(ships, "idle").sent == 1
+
+
 def test_dead_letters_cut_off_by_a_full_disk_leave_nothing(outbox: Outbox) -> None:
     before, after = (DeadLetter("there", KIND, i, line(i), "no", "") for i in range(2))
     box = DeadLetterBox(outbox, {}, 10_000)

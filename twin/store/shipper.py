@@ -140,6 +140,8 @@ class Shipper:
                 self._observe(self._status)
             except (StoreError, OSError) as problem:
                 self._tell("holding", str(problem))
+            except Exception as problem:  # noqa: BLE001 - else the thread ends unnoticed
+                self._tell("holding", f"a fault of nettwin: {problem!r}")
             stop.wait(5 * self._limits.poll)
 
     def behind(self) -> bool:
