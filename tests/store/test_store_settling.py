@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.store import StoreError, open_delta
+from twin.store.place import LocalPlace
 from twin.store.settling import is_cut_off
+from twin.store.verify import verify
 from twin.vocab.blocks import Block
 
 T0 = np.datetime64("2026-11-23T12:00:00", "us")
@@ -82,6 +85,19 @@ def test_a_torn_pointer_to_a_checkpoint_is_moved_aside(tmp_path: Path) -> None:
     DeltaTable(tmp_path / "s" / "poll").create_checkpoint()
     empty(tmp_path / "s" / "poll" / "_delta_log" / "_last_checkpoint")
     assert devices(tmp_path / "s") == ["r0", "r1"]
+
+
+@pytest.mark.parametrize("tear", [empty, halve, blank])
+def test_an_entry_cut_short_below_many_whole_ones_is_left_for_verify(
+    tmp_path: Path, tear: Callable[[Path], None]
+) -> None:
+    """Those above were acknowledged, so it was on disk once: opening the store drops none of them."""
+    write(tmp_path / "s", *range(8))
+    tear(entry(tmp_path / "s", 3))
+    with suppress(StoreError):
+        devices(tmp_path / "s")
+    assert not list((tmp_path / "s").rglob("*.torn"))
+    assert not verify(LocalPlace(tmp_path / "s")).whole
 
 
 @pytest.mark.parametrize(

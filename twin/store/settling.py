@@ -20,6 +20,8 @@ from twin.store.replay import LogError, parse_entry, seals
 LOCK = f"{LOG}/.settling"
 UNSYNCED_AT_MOST = 20
 """So many commits of other writers may lie unsynced below one that is being made."""
+IN_FLIGHT_AT_MOST = 4
+"""More whole entries than that above a torn one were acknowledged: it was damaged later, and is left for verify."""
 TORN = ".torn"
 _PARQUET_MARK = b"PAR1"
 
@@ -53,7 +55,10 @@ def _torn(table: Place) -> tuple[str, ...]:
     torn = [n for n in checkpoints[:1] if not _is_parquet(table.read(n))]
     behind = max((n.partition(".")[0] for n in checkpoints if n not in torn), default="")
     entries = [n for n in names if n.endswith(".json") and n.partition(".")[0] > behind][:UNSYNCED_AT_MOST]
-    lowest = max((i for i, name in enumerate(entries, 1) if is_cut_off(table.read(name))), default=0)
+    cut_off = [i for i, name in enumerate(entries) if is_cut_off(table.read(name))]
+    lowest = cut_off[-1] + 1 if cut_off else 0
+    if lowest - len(cut_off) > IN_FLIGHT_AT_MOST:
+        lowest = 0
     pointer = [LAST_CHECKPOINT] if LAST_CHECKPOINT in names else []
     broken_pointer = [n for n in pointer if torn or not _is_object(table.read(n))]
     return (*broken_pointer, *torn, *entries[:lowest])
