@@ -220,3 +220,16 @@ def test_what_was_looked_at_is_on_disk_before_the_job_says_so(
     thin(store, tmp_path, hours(0.5))
     (state,) = [i for i, name in enumerate(synced) if name.startswith(".interface.json")]
     assert {f"{DeltaTable(tmp_path / 's' / 'interface').version():020d}.json", "_delta_log"} <= set(synced[:state])
+
+
+def test_a_torn_entry_is_not_taken_for_a_version_looked_at(tmp_path: Path) -> None:
+    """Its version is written anew, for other hours."""
+    with open_delta(tmp_path / "s") as store:
+        sampled(store, 1, 2)
+    log = tmp_path / "s" / "interface" / "_delta_log"
+    (log / f"{DeltaTable(log.parent).version() + 1:020d}.json").write_text("")
+    with open_delta(tmp_path / "s") as store:
+        thin(store, tmp_path, hours(0.5))
+        sampled(store, 301, 302)
+        thin(store, tmp_path, hours(7))
+        assert hours(5) in kept(store)

@@ -26,7 +26,7 @@ from twin.store.place import Place
 from twin.store.protocols import Batch, Store, StoreError
 from twin.store.replay import LogError, data_file, parse_entry
 from twin.store.sealed import from_sealed, to_sealed
-from twin.store.settling import UNSYNCED_AT_MOST
+from twin.store.settling import UNSYNCED_AT_MOST, settle
 from twin.store.tiers import Raw, thinned
 from twin.vocab.blocks import Block, concat
 from twin.vocab.sampling import CLOCKS, LONGEST_GAP_S, some_devices
@@ -108,6 +108,7 @@ class Thinning:
         state = _read(self._place, kind)
         if state.run is not None:
             return
+        settle(self._place.below(kind))
         head = _head(self._place, kind)
         added = _touched(self._place, kind, state.version, head)
         touched = set(state.waiting) | (self._all(kind) if added is None else added)
